@@ -1,0 +1,6 @@
+//! Stackwright: an infrastructure-as-code engine with a language of its own.
+//!
+//! The rooms, in reading order. `docs/architecture.md` shows how they follow one another, `tests/layers.rs` holds them to it.
+
+/// The vocabulary that every room speaks: values, types, addresses, schemas, records, plans. No behaviour beyond their shape.
+pub mod model;
