@@ -4,3 +4,9 @@
 
 /// The vocabulary that every room speaks: values, types, addresses, schemas, records, plans. No behaviour beyond their shape.
 pub mod model;
+
+/// Time and chance behind small traits.
+pub mod world;
+
+/// The platforms, behind one contract.
+pub mod providers;

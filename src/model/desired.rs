@@ -1,0 +1,134 @@
+//! What should exist: the result of expanding a program in one environment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::schema::{Kind, ReplaceOrder};
+use super::types::{Name, Type};
+use super::value::{Fields, Value};
+use super::{Address, Diagnostic, Span};
+
+/// A provider instance: `fly`, or `fly.eu` for the one that is named.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct ProviderName {
+    pub ty: Name,
+    pub name: Option<Name>,
+}
+
+impl std::fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.name {
+            None => f.write_str(&self.ty),
+            Some(name) => write!(f, "{}.{name}", self.ty),
+        }
+    }
+}
+
+impl ProviderName {
+    pub fn parse(text: &str) -> ProviderName {
+        match text.split_once('.') {
+            None => ProviderName { ty: text.into(), name: None },
+            Some((ty, name)) => ProviderName { ty: ty.into(), name: Some(name.into()) },
+        }
+    }
+}
+
+/// The desired graph. Every list is ordered by address, so that equal programs give equal bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Desired {
+    pub stack: String,
+    pub environment: String,
+    /// Whether the environment is marked `protect`.
+    pub protect: bool,
+    pub resources: Vec<DesiredResource>,
+    /// Instances of components, outer before inner within one address order; they own resources and have outputs.
+    pub instances: Vec<DesiredInstance>,
+    pub outputs: Vec<DesiredOutput>,
+    pub providers: Vec<DesiredProvider>,
+    /// Inputs with the place that each value came from.
+    pub inputs: Vec<(Name, Value)>,
+    /// Renames that apply to records before anything is compared.
+    pub moved: Vec<(Address, Address, Span)>,
+    pub forget: Vec<(Address, Span)>,
+    pub warnings: Vec<Diagnostic>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DesiredResource {
+    pub address: Address,
+    pub kind: Arc<Kind>,
+    pub provider: ProviderName,
+    /// The outermost instance that it belongs to, under which a plan groups it; its own address for a raw resource.
+    pub instance: Address,
+    /// What the program says, defaults of the schema included, computed attributes left out. A value may be, or hold, an
+    /// unknown. Absent and null are one: such an attribute is not in the map.
+    pub attributes: Fields,
+    pub lifecycle: Lifecycle,
+    /// What it waits for. At most one edge an address and reason.
+    pub edges: Vec<Edge>,
+    /// The item that declares it.
+    pub span: Span,
+    /// The item of the user's own program that it comes from (the instance's head); equal to `span` for a raw resource.
+    pub called_at: Span,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Edge {
+    pub to: Address,
+    pub reason: EdgeReason,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum EdgeReason {
+    /// A value was made from an attribute of it.
+    Reference,
+    /// An output or signal of the instance that it belongs to is read: only orders, and gives way in a cycle.
+    Instance,
+    /// `lifecycle.after`.
+    After,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Lifecycle {
+    /// `lifecycle.protect`, or data in a protected environment: may not be destroyed or replaced.
+    pub protect: bool,
+    /// The place that says so, for the refusal; none for a guard by default.
+    pub protect_span: Option<Span>,
+    pub ignore: Vec<Name>,
+    pub replace: Option<ReplaceOrder>,
+    /// A change of one of these values replaces the resource, or runs it again.
+    pub replace_on: Vec<Value>,
+    pub timeout: Option<Duration>,
+    /// With the other instances of its set one after the other: the set's address.
+    pub one_at_a_time: Option<Address>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DesiredInstance {
+    pub address: Address,
+    pub kind: Name,
+    pub provider: Option<ProviderName>,
+    pub span: Span,
+    /// Facts for people about how it was lowered, such as what does not apply on this provider.
+    pub remarks: Vec<String>,
+    /// Outputs that people may ask for (`show`), by name.
+    pub outputs: BTreeMap<Name, Value>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DesiredOutput {
+    pub name: Name,
+    pub ty: Type,
+    pub value: Value,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct DesiredProvider {
+    pub name: ProviderName,
+    /// Settings as the block says, defaults included; may hold secrets and unknowns.
+    pub settings: Fields,
+    pub span: Span,
+}

@@ -1,0 +1,199 @@
+//! What will be done, why, and to what.
+
+use std::sync::Arc;
+
+use super::canonical::Digest;
+use super::desired::{DesiredOutput, DesiredProvider, DesiredResource, Edge, ProviderName};
+use super::expr::Step;
+use super::record::Record;
+use super::schema::{Kind, ReplaceOrder};
+use super::types::Name;
+use super::value::{Fields, Value};
+use super::{Address, Diagnostic, Span};
+
+/// The finished plan. Equal inputs give equal plans, byte for byte.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// First eight hexadecimal digits of `effects`, with a letter among them: what people type.
+    pub id: String,
+    /// Hash of the subject: store, stack, environment, sorted effects, versions of the records they read and write.
+    pub effects: Digest,
+    pub stack: String,
+    pub environment: String,
+    /// Whether the environment is marked `protect`.
+    pub protect: bool,
+    /// Whether the clouds are simulated ones.
+    pub simulated: bool,
+    /// The last revision of the state that it was made from; `None` for an empty state.
+    pub base: Option<u64>,
+    /// Ordered by address. Resources that stay as they are are not in it.
+    pub changes: Vec<Change>,
+    /// Pairs of places in `changes`: the first has to be done before the second starts.
+    pub order: Vec<(u32, u32)>,
+    /// Resources that stay as they are.
+    pub same: u32,
+    /// Versions of all records that the changes read or write.
+    pub reads: Vec<(Address, u64)>,
+    pub outputs: Vec<OutputChange>,
+    /// Provider instances that the changes need, with the settings that the program gives them.
+    pub providers: Vec<DesiredProvider>,
+    /// Inputs with their values and origins, for the record of the run.
+    pub inputs: Vec<(Name, Value)>,
+    /// Instance edges that closed a cycle and were dropped.
+    pub dropped: Vec<(Address, Edge)>,
+    pub warnings: Vec<Diagnostic>,
+    /// Facts for people about instances: address and remark.
+    pub remarks: Vec<(Address, String)>,
+    /// Drift that changes nothing planned.
+    pub notices: Vec<Drift>,
+}
+
+/// What has to happen to one resource.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub address: Address,
+    pub kind: Arc<Kind>,
+    pub provider: ProviderName,
+    /// The outermost instance that it belongs to.
+    pub instance: Address,
+    pub action: Action,
+    /// What state holds of it.
+    pub before: Option<Arc<Record>>,
+    /// What the program wants of it; may hold unknowns.
+    pub after: Option<Arc<DesiredResource>>,
+    /// What the platform holds, where that was looked at and differs from the record.
+    pub drift: Vec<FieldChange>,
+    /// Every attribute that changes, ordered by path; for a create all that are given.
+    pub fields: Vec<FieldChange>,
+    pub reasons: Vec<Reason>,
+    /// It is decided only during the apply whether this becomes a replacement.
+    pub maybe_replace: bool,
+}
+
+/// Each variant holds what that case needs and nothing else.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    Create,
+    Update,
+    Replace {
+        order: ReplaceOrder,
+    },
+    /// `loses_data`: the kind holds data.
+    Destroy {
+        loses_data: bool,
+    },
+    /// An act is done, for the first time or again.
+    Run,
+    /// A data source whose arguments are known only during the apply.
+    Read,
+    /// The record gets another address (and what else changes is an update beside it).
+    Move {
+        from: Address,
+    },
+    /// Stop managing it, and leave it alone.
+    Forget,
+    /// Only what state holds of it changes: guards, edges, or what the platform reports and the program accepts.
+    Record,
+}
+
+impl Action {
+    /// The word in JSON and on the screen.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Action::Create => "create",
+            Action::Update => "update",
+            Action::Replace { .. } => "replace",
+            Action::Destroy { .. } => "destroy",
+            Action::Run => "run",
+            Action::Read => "read",
+            Action::Move { .. } => "move",
+            Action::Forget => "forget",
+            Action::Record => "record",
+        }
+    }
+}
+
+/// One attribute, or a part of one.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FieldChange {
+    pub path: Vec<Step>,
+    pub before: Option<Value>,
+    /// May be unknown. `None`: it goes away.
+    pub after: Option<Value>,
+    /// Why the platform cannot change it in place, where it cannot.
+    pub forces_replacement: Option<&'static str>,
+    /// The text that the new value came from.
+    pub cause: Option<Span>,
+}
+
+/// Why a resource changes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Reason {
+    /// The program declares it and nothing exists.
+    New {
+        span: Span,
+    },
+    /// The program no longer declares it.
+    Removed {
+        was: String,
+    },
+    /// These attributes changed in the program; the span is the first cause.
+    Changed {
+        span: Span,
+    },
+    /// The platform holds something else than the record.
+    Drifted,
+    /// It is gone from the platform.
+    Gone,
+    /// An attribute of a resource that changes.
+    WaitsFor {
+        address: Address,
+    },
+    /// `--replace`.
+    Asked,
+    /// A value of `lifecycle.replace_on` changed.
+    ReplaceOn {
+        span: Span,
+    },
+    Moved {
+        from: Address,
+        span: Span,
+    },
+    Forgotten {
+        span: Span,
+    },
+    /// A guard was set or lifted.
+    Guard {
+        protect: bool,
+        span: Option<Span>,
+    },
+}
+
+/// Something that differs from the record and changes nothing planned.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Drift {
+    pub address: Address,
+    pub fields: Vec<FieldChange>,
+}
+
+#[derive(Clone, Debug)]
+pub struct OutputChange {
+    pub before: Option<Value>,
+    /// `None`: the output goes away.
+    pub after: Option<DesiredOutput>,
+    pub name: Name,
+}
+
+impl Plan {
+    /// Whether applying it would do nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.outputs.is_empty()
+    }
+}
+
+impl Change {
+    /// The attributes that a call has to send, once nothing in them is unknown.
+    pub fn wanted(&self) -> Option<&Fields> {
+        self.after.as_ref().map(|desired| &desired.attributes)
+    }
+}

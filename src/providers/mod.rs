@@ -1,0 +1,3 @@
+//! The platforms. One folder each: its declaration, its client, its resources, its simulated cloud.
+
+pub mod contract;

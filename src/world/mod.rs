@@ -1,0 +1,79 @@
+//! Time and chance behind small traits, so that everything above can be run in a simulated world. Only this room calls the
+//! clock, the random source and the timers of the system.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+/// The clock. `now` is for people and records; `elapsed` is monotonic and for deadlines.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Now, by the wall clock.
+    fn now(&self) -> jiff::Timestamp;
+    /// Time since some fixed moment, never going back.
+    fn elapsed(&self) -> Duration;
+    async fn sleep(&self, span: Duration);
+}
+
+/// A source of random bytes, fit for keys.
+pub trait Random: Send + Sync {
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// What a run gets from outside of itself.
+#[derive(Clone)]
+pub struct World {
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+}
+
+impl World {
+    /// The machine's own clock and random source.
+    pub fn real() -> World {
+        World { clock: Arc::new(SystemClock::new()), random: Arc::new(SystemRandom) }
+    }
+
+    /// 128 random bits.
+    pub fn random_id(&self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        self.random.fill(&mut bytes);
+        bytes
+    }
+}
+
+struct SystemClock {
+    started: std::time::Instant,
+}
+
+impl SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else is sent to")]
+    fn new() -> Self {
+        SystemClock { started: std::time::Instant::now() }
+    }
+}
+
+#[async_trait]
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else is sent to")]
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else is sent to")]
+    async fn sleep(&self, span: Duration) {
+        tokio::time::sleep(span).await
+    }
+}
+
+struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the system has a random source");
+    }
+}
