@@ -5,6 +5,9 @@
 /// The vocabulary that every room speaks: values, types, addresses, schemas, records, plans. No behaviour beyond their shape.
 pub mod model;
 
+/// The language: text and schemas in, a checked program and diagnostics out.
+pub mod lang;
+
 /// Time and chance behind small traits.
 pub mod world;
 

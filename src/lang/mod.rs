@@ -1,0 +1,3 @@
+//! Text and schemas in, checked program and diagnostics out.
+
+pub mod syntax;
