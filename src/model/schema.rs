@@ -40,6 +40,7 @@ pub struct Kind {
     /// A loss of one of these loses data that people made.
     pub holds_data: bool,
     /// Attributes that together are the object's identity on the platform; two desired resources that agree in all are one object.
+    /// Empty where nothing but its id tells an object.
     pub identity: Vec<Name>,
     /// The attribute whose value, computed by the platform, names the object in later calls (`id`).
     pub id: Name,
@@ -62,7 +63,8 @@ pub struct Attribute {
     pub doc: &'static str,
     pub ty: Type,
     pub given: Given,
-    /// A sink for secrets; what it holds is sealed in state.
+    /// A sink for secrets, and if computed a source of them; what it holds is sealed in state. `ty` is written without `sensitive`
+    /// or `secret` around it.
     pub sensitive: bool,
     pub on_change: OnChange,
     /// For computed ones: an update of any attribute in this list makes it unknown. Otherwise it stays known through updates.
@@ -83,6 +85,8 @@ pub enum Given {
     OptionalComputed,
     /// By the platform.
     Computed,
+    /// By the platform, which changes it by itself (`status`): never an input, and a difference is no drift.
+    Live,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +94,8 @@ pub enum OnChange {
     Update,
     /// The platform cannot change it; the reason completes "fly cannot …", such as `move a volume`.
     Replace(&'static str),
+    /// A larger value is an update, a smaller one replaces; the reason as above (`shrink a volume`).
+    GrowOnly(&'static str),
 }
 
 /// The shape of a name that the engine makes.
@@ -153,7 +159,7 @@ impl Kind {
 
 impl Attribute {
     pub fn is_computed(&self) -> bool {
-        matches!(self.given, Given::Computed)
+        matches!(self.given, Given::Computed | Given::Live)
     }
 
     /// Whether a program may give it.

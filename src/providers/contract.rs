@@ -53,6 +53,9 @@ pub struct Surroundings {
 pub trait Connection: Send + Sync {
     /// All live objects of a kind that agree in `group` (the kind's `list_by` attributes), as attributes in the forms of the
     /// schema, the id among them. `None` where the container itself does not exist (its app is gone).
+    ///
+    /// What is known to be absent is null; an attribute that is not in the map is one that the platform does not tell (the value of
+    /// a stored secret) and says nothing about drift. Values of sensitive attributes are marked secret.
     async fn list(&self, kind: &Kind, group: &Fields) -> Result<Option<Vec<Fields>>, CallError>;
 
     /// One object by what its record holds; `None` where it does not exist. For a data kind `known` are its arguments.
@@ -173,6 +176,8 @@ pub trait Cloud: Send {
     ) -> http::Response<Bytes>;
     /// The whole state as JSON, to be kept.
     fn save(&self) -> serde_json::Value;
+    /// Grows with every change of the state, and only then: a request that leaves it alone need not be kept.
+    fn version(&self) -> u64;
     /// Takes up a state that `save` gave.
     fn load(&mut self, state: serde_json::Value) -> Result<(), String>;
 }
