@@ -3,6 +3,7 @@
 //! A [`Provider`] is a platform: its declaration and a way to connect. A [`Connection`] is one provider instance of a program,
 //! with its settings and credentials. Connections do not retry, do not throttle and do not journal: `apply` does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,12 @@ pub trait Provider: Send + Sync {
     ///
     /// Errors: [`Code::NoCredentials`] naming every place that was looked at, [`Code::ProgramMissing`].
     fn connect(&self, settings: &Fields, surroundings: &Surroundings) -> Result<Arc<dyn Connection>, Box<Diagnostic>>;
+
+    /// What would keep resources of these kinds (`local.postgres`) from being created, found before anything is started or sent:
+    /// a program that is not installed, a system that cannot do it. Looks at this machine alone.
+    fn preflight(&self, _kinds: &BTreeSet<Name>, _surroundings: &Surroundings) -> Vec<Diagnostic> {
+        Vec::new()
+    }
 
     /// A fresh simulated cloud of this platform; `None` for platforms that need none.
     fn cloud(&self) -> Option<Box<dyn Cloud>>;
