@@ -13,3 +13,6 @@ pub mod world;
 
 /// The platforms, behind one contract.
 pub mod providers;
+
+/// The command line.
+pub mod cli;
