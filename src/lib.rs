@@ -16,3 +16,12 @@ pub mod providers;
 
 /// The command line.
 pub mod cli;
+
+/// The log of what was applied, and the view of it.
+pub mod state;
+
+/// A plan in, calls and records out.
+pub mod apply;
+
+/// Questions asked of the log.
+pub mod audit;

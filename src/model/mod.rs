@@ -13,6 +13,7 @@ pub mod span;
 pub mod types;
 pub mod units;
 pub mod value;
+pub mod wire;
 
 pub use address::Address;
 pub use canonical::Digest;

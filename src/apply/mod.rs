@@ -1,0 +1,5 @@
+//! Plan in, calls and records out.
+
+pub mod journal;
+
+pub use journal::Journal;
