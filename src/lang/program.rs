@@ -24,7 +24,7 @@ pub struct Program {
     pub components: BTreeMap<Name, Arc<Component>>,
     pub functions: Vec<Function>,
     /// File-level `let`s by directory; [`Component::directory`] and [`crate::model::expr::Scope::File`] point here. The first is
-    /// the stack's own, the second the standard library's.
+    /// the stack's own, whose lets may read the stack's inputs and instances; the second the standard library's.
     pub directories: Vec<Vec<Let>>,
     pub moved: Vec<Moved>,
     pub forget: Vec<(String, Span)>,
@@ -157,6 +157,7 @@ pub struct Clause {
 /// The items of a stack, a component, a clause, or a branch of an `if`.
 #[derive(Clone, Debug, Default)]
 pub struct Body {
+    /// Of a component, a clause or a branch; those at file level are in [`Program::directories`].
     pub lets: Vec<Let>,
     pub secrets: Vec<Secret>,
     pub instances: Vec<Instance>,

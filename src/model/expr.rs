@@ -110,10 +110,12 @@ pub enum Reference {
 /// Where a `let` stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// In the component that surrounds the expression, its clause, or a branch of them; at the top, in the stack.
+    /// In the component that surrounds the expression, its clause, or a branch of them; at the top, in a branch of the stack.
     Here,
-    /// At file level of the directory that defines the component.
+    /// At file level of the directory that defines the component; at the top, of the stack's own files.
     File,
+    /// At file level of the standard library, seen from elsewhere.
+    Library,
 }
 
 /// One step into a value.

@@ -13,3 +13,10 @@ pub struct Parsed {
     /// Errors, in the order of their places. Where there are any, the tree has `Error` nodes.
     pub diagnostics: Vec<Diagnostic>,
 }
+
+/// Parses one text.
+pub fn parse(source: crate::model::SourceId, text: &str) -> Parsed {
+    let span = crate::model::Span::new(source, 0, text.len());
+    let diagnostics = vec![crate::model::Code::NotYet.error("this version does not parse programs").label(span, "not read")];
+    Parsed { file: tree::File { items: Vec::new(), span }, diagnostics }
+}
