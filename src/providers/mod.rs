@@ -1,5 +1,10 @@
 //! The platforms. One folder each: its declaration, its client, its resources, its simulated cloud.
 
 pub mod contract;
-pub mod local;
+pub mod declare;
 pub mod registry;
+
+pub mod cloudflare;
+pub mod engine;
+pub mod fly;
+pub mod local;
