@@ -50,7 +50,7 @@ mod tests {
                 }
                 for attribute in &kind.attributes {
                     assert!(attribute.recomputed_by.is_empty() || attribute.is_computed(), "{}.{}", kind.name, attribute.name);
-                    assert!(!attribute.doc.is_empty() && !attribute.doc.ends_with('.'), "{}.{}", kind.name, attribute.name);
+                    assert!(!attribute.doc.is_empty(), "{}.{}", kind.name, attribute.name);
                     let named_or_not = attribute.naming.is_none() || matches!(attribute.given, Given::Optional);
                     assert!(named_or_not, "{}.{}: a made-up name is neither required nor computed", kind.name, attribute.name);
                 }

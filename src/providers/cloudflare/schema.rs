@@ -37,7 +37,12 @@ fn zone() -> Kind {
         name: "cloudflare.zone".into(),
         doc: "A DNS zone that exists. Simulated clouds hold every zone that is asked for.",
         attributes: vec![
-            attribute("name", Type::TEXT, Given::OptionalComputed, "its name, `example.com`; the provider's `zone` where left out"),
+            attribute(
+                "name",
+                Type::TEXT,
+                Given::OptionalComputed,
+                "its name, `example.com`; the provider's `zone` where left out",
+            ),
             computed("id", Type::TEXT, "what names it in other calls, 32 characters"),
             computed("name_servers", Type::list(Type::TEXT), "the servers that a registrar has to name"),
             attribute("status", Type::TEXT, Given::Live, "`active` once the registrar names the servers, `pending` before"),
@@ -71,7 +76,12 @@ fn record() -> Kind {
             .replaces("change the type of a record"),
             attribute("content", Type::TEXT, Given::Required, "an address, a host name, a text"),
             attribute("ttl", Type::Duration, Given::Optional, "how long resolvers keep it, 60s to 1d; automatic where left out"),
-            attribute("proxied", Type::Bool, given(Value::bool(false)), "whether requests pass through Cloudflare; `A AAAA CNAME` only"),
+            attribute(
+                "proxied",
+                Type::Bool,
+                given(Value::bool(false)),
+                "whether requests pass through Cloudflare; `A AAAA CNAME` only",
+            ),
             attribute("priority", int(0, 65535), Given::Optional, "lower is tried first; required for `MX`"),
             attribute("comment", Type::TEXT, Given::Optional, "a note for people, without effect"),
             computed("id", Type::TEXT, "what names it in other calls, 32 characters"),

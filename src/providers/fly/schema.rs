@@ -71,15 +71,24 @@ fn app() -> Kind {
             .replaces("rename an app"),
         attribute("org", Type::TEXT, Given::OptionalComputed, "slug of its organization; the provider's `org` where left out")
             .replaces("move an app to another organization"),
-        attribute("network", Type::TEXT, Given::OptionalComputed, "a private network of its own; that of the organization otherwise")
-            .replaces("move an app to another network"),
+        attribute(
+            "network",
+            Type::TEXT,
+            Given::OptionalComputed,
+            "a private network of its own; that of the organization otherwise",
+        )
+        .replaces("move an app to another network"),
     ];
     Kind {
         identity: names(&["name"]),
         id: "name".into(),
         list_by: Some(names(&["org"])),
         updatable: false,
-        ..kind("fly.app", "What machines, volumes, secrets, addresses and certificates belong to. Deleting it deletes them.", attributes)
+        ..kind(
+            "fly.app",
+            "What machines, volumes, secrets, addresses and certificates belong to. Deleting it deletes them.",
+            attributes,
+        )
     }
 }
 
@@ -104,7 +113,8 @@ const IN_PLACE: &[&str] = &[
 
 fn machine() -> Kind {
     let mount = object("fly.machine.mount", vec![("volume", Type::TEXT, Need::Required), ("path", Type::TEXT, Need::Required)]);
-    let metrics = object("fly.machine.metrics", vec![("port", port(), Need::Required), ("path", Type::TEXT, text_or("/metrics"))]);
+    let metrics =
+        object("fly.machine.metrics", vec![("port", port(), Need::Required), ("path", Type::TEXT, text_or("/metrics"))]);
     let attributes = vec![
         in_app("move a machine to another app"),
         attribute("name", Type::TEXT, Given::Optional, "its name, unique in the app")
@@ -119,9 +129,19 @@ fn machine() -> Kind {
         attribute("services", Type::list(service()), given(empty_list()), "ports that the platform's proxy serves"),
         attribute("checks", Type::map(check(true)), given(empty_map()), "checks without effect on routing, by name"),
         attribute("metrics", metrics, Given::Optional, "where the platform's Prometheus reads metrics"),
-        attribute("mounts", Type::List(Box::new(mount), Bounds { min: None, max: Some(1) }), given(empty_list()), "at most one volume")
-            .replaces("change the volume of a machine"),
-        attribute("metadata", Type::map(Type::TEXT), given(empty_map()), "labels; keys do not begin with `fly_` or `stackwright_`"),
+        attribute(
+            "mounts",
+            Type::List(Box::new(mount), Bounds { min: None, max: Some(1) }),
+            given(empty_list()),
+            "at most one volume",
+        )
+        .replaces("change the volume of a machine"),
+        attribute(
+            "metadata",
+            Type::map(Type::TEXT),
+            given(empty_map()),
+            "labels; keys do not begin with `fly_` or `stackwright_`",
+        ),
         attribute("process_group", Type::TEXT, Given::Optional, "also reachable as `GROUP.process.APP.internal`"),
         attribute("restart", restart(), given(restart_default()), "what happens when the process ends"),
         attribute("stop_config", stop(), Given::Optional, "how it is stopped"),
@@ -132,7 +152,12 @@ fn machine() -> Kind {
             "started so often, besides when it is created",
         ),
         attribute("auto_destroy", Type::Bool, given(Value::bool(false)), "whether it goes when its process ends"),
-        attribute("secrets_version", Type::INT, Given::Optional, "the app's secrets are at least this new: `fly.secret.x.version`"),
+        attribute(
+            "secrets_version",
+            Type::INT,
+            Given::Optional,
+            "the app's secrets are at least this new: `fly.secret.x.version`",
+        ),
         computed("id", Type::TEXT, "what names it in other calls, 14 characters"),
         computed("instance_id", Type::TEXT, "its version: another one after every update").recomputed_by(IN_PLACE),
         computed("private_ip", Type::TEXT, "its IPv6 address in the private network of the organization"),
@@ -270,7 +295,8 @@ fn volume() -> Kind {
             .replaces("rename a volume"),
         region("move a volume"),
         attribute("size", Type::Size, given(gib(1)), "how much it holds, in whole GiB").grows_only("shrink a volume"),
-        attribute("encrypted", Type::Bool, given(Value::bool(true)), "whether it is encrypted at rest").replaces("encrypt a volume later"),
+        attribute("encrypted", Type::Bool, given(Value::bool(true)), "whether it is encrypted at rest")
+            .replaces("encrypt a volume later"),
         attribute(
             "snapshot_retention",
             Type::Duration,
@@ -308,8 +334,13 @@ fn secret() -> Kind {
 fn ip() -> Kind {
     let attributes = vec![
         in_app("move an address to another app"),
-        attribute("type", one_of(&["v4", "v6", "shared_v4", "private_v6"]), Given::Required, "what kind of address; a `v4` costs money")
-            .replaces("turn one kind of address into another"),
+        attribute(
+            "type",
+            one_of(&["v4", "v6", "shared_v4", "private_v6"]),
+            Given::Required,
+            "what kind of address; a `v4` costs money",
+        )
+        .replaces("turn one kind of address into another"),
         computed("address", Type::TEXT, "the address"),
     ];
     Kind {
@@ -339,12 +370,21 @@ fn certificate() -> Kind {
         attribute("hostname", Type::TEXT, Given::Required, "the host that it is for; `*.example.com` for all below")
             .replaces("change the host of a certificate"),
         computed("dns", dns, "the records that prove that the host is ours and lead it here"),
-        attribute("status", Type::TEXT, Given::Live, "`active` once it is issued, `pending_validation` or `pending_ownership` before"),
+        attribute(
+            "status",
+            Type::TEXT,
+            Given::Live,
+            "`active` once it is issued, `pending_validation` or `pending_ownership` before",
+        ),
     ];
     Kind {
         identity: names(&["app", "hostname"]),
         id: "hostname".into(),
         updatable: false,
-        ..kind("fly.certificate", "A certificate that the platform gets and renews; it is issued some time after its records exist.", attributes)
+        ..kind(
+            "fly.certificate",
+            "A certificate that the platform gets and renews; it is issued some time after its records exist.",
+            attributes,
+        )
     }
 }
