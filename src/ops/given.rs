@@ -1,0 +1,206 @@
+//! What a program gets from outside: inputs and secrets.
+//!
+//! Inputs, the strongest first: `--input`, `--input-file` (the last one wins), `STACK_INPUT_name`, the environment's `inputs`
+//! (which the program itself says), the default. Secrets: `--secret-file`, `STACK_SECRET_name`, a file of that name in
+//! `.stackwright/secrets/`.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::files::words;
+use super::settings::Settings;
+use crate::lang::program::{Body, Program};
+use crate::model::{Code, Data, Diagnostic, Name, Origin, Sources, Span, Type, Value};
+
+/// What was named on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// `name=value`.
+    pub inputs: Vec<String>,
+    pub input_files: Vec<PathBuf>,
+    /// `name=path`.
+    pub secret_files: Vec<String>,
+}
+
+/// Values of inputs from outside, by name. Each value's origin is a source of its own, whose name says where it came from; these
+/// sources are added to `sources`.
+///
+/// Errors: all of them at once; [`Code::UnknownName`] for an input that the program does not have, [`Code::WrongType`],
+/// [`Code::Unreadable`], [`Code::Usage`].
+pub fn inputs(
+    program: &Program,
+    given: &Given,
+    settings: &Settings,
+    sources: &mut Sources,
+) -> Result<BTreeMap<Name, Value>, Vec<Diagnostic>> {
+    let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
+    for input in &program.inputs {
+        let variable = format!("STACK_INPUT_{}", input.name);
+        if let Some(text) = (settings.variable)(&variable) {
+            let origin = whole(sources, &variable, &text);
+            match parse(&input.ty, &text, origin) {
+                Ok(value) => drop(values.insert(input.name.clone(), value)),
+                Err(why) => errors.push(wrong_input(&input.name, &input.ty, &variable, why, origin)),
+            }
+        }
+    }
+    for path in &given.input_files {
+        match input_file(program, path, sources) {
+            Ok(from_file) => values.extend(from_file),
+            Err(more) => errors.extend(more),
+        }
+    }
+    for pair in &given.inputs {
+        let Some((name, text)) = pair.split_once('=') else {
+            errors.push(Code::Usage.error(format!("`--input {pair}` has no value")).help(format!("write `--input {pair}=VALUE`")));
+            continue;
+        };
+        let origin = whole(sources, &format!("input.{name}, from --input"), text);
+        let Some(input) = program.inputs.iter().find(|input| &*input.name == name) else {
+            errors.push(unknown_input(program, name, "--input"));
+            continue;
+        };
+        match parse(&input.ty, text, origin) {
+            Ok(value) => drop(values.insert(input.name.clone(), value)),
+            Err(why) => errors.push(wrong_input(name, &input.ty, "--input", why, origin)),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+fn input_file(program: &Program, path: &Path, sources: &mut Sources) -> Result<Vec<(Name, Value)>, Vec<Diagnostic>> {
+    let shown = path.display();
+    let text = std::fs::read(path)
+        .map_err(|error| vec![Code::Unreadable.error(format!("the input file `{shown}` cannot be read: {}", words(&error)))])?;
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).map_err(|error| {
+        let text = format!("the input file `{shown}` is not a JSON object: line {}, column {}", error.line(), error.column());
+        vec![Code::Unreadable.error(text).help("write one such as {\"replicas\": 3}")]
+    })?;
+    let (mut values, mut errors) = (Vec::new(), Vec::new());
+    for (name, json) in object {
+        let Some(input) = program.inputs.iter().find(|input| *input.name == *name) else {
+            errors.push(unknown_input(program, &name, &shown.to_string()));
+            continue;
+        };
+        let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
+        let origin = whole(sources, &format!("input.{name}, from {shown}"), &text);
+        let value = match &json {
+            serde_json::Value::String(text) => parse(&input.ty, text, origin),
+            other => from_json(other, origin),
+        };
+        match value {
+            Ok(value) => values.push((input.name.clone(), value)),
+            Err(why) => errors.push(wrong_input(&name, &input.ty, &shown.to_string(), why, origin)),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+fn unknown_input(program: &Program, name: &str, from: &str) -> Diagnostic {
+    let names = program.inputs.iter().map(|input| &*input.name);
+    let nearest = super::nearest(name, names).map(|it| format!("an input with a similar name exists: `{it}`"));
+    Code::UnknownName.error(format!("the stack has no input `{name}`, which {from} gives")).helps(nearest)
+}
+
+fn wrong_input(name: &str, ty: &Type, from: &str, why: String, origin: Span) -> Diagnostic {
+    Code::WrongType.error(format!("input `{name}` takes {ty}, and what {from} gives is not one: {why}")).label(origin, "given here")
+}
+
+fn whole(sources: &mut Sources, name: &str, text: &str) -> Span {
+    let id = sources.add(name, text, Origin::Given);
+    Span::new(id, 0, text.len())
+}
+
+/// A value for an input, written as in a program, but that a text needs no quotes.
+fn parse(ty: &Type, text: &str, origin: Span) -> Result<Value, String> {
+    if matches!(ty.bare(), Type::Text(_)) {
+        let value = Value::text(text).at(origin);
+        return Ok(if matches!(ty, Type::Secret(_)) { value.secret() } else { value });
+    }
+    if let Type::Literals(values) = ty.bare()
+        && let Some(value) = values.iter().find(|value| value.as_text() == Some(text))
+    {
+        return Ok(value.clone().at(origin));
+    }
+    crate::lang::literal(text, origin).or_else(|why| match serde_json::from_str::<serde_json::Value>(text) {
+        Ok(json) => from_json(&json, origin),
+        Err(_) => Err(why),
+    })
+}
+
+fn from_json(json: &serde_json::Value, origin: Span) -> Result<Value, String> {
+    let data = match json {
+        serde_json::Value::Null => Data::Null,
+        serde_json::Value::Bool(value) => Data::Bool(*value),
+        serde_json::Value::Number(number) => match number.as_i64() {
+            Some(value) => Data::Int(value),
+            None => Data::Number(number.to_string().parse().map_err(|_| format!("{number} does not fit a number"))?),
+        },
+        serde_json::Value::String(text) => Data::Text(text.as_str().into()),
+        serde_json::Value::Array(items) => {
+            Data::List(items.iter().map(|item| from_json(item, origin)).collect::<Result<Vec<_>, _>>()?.into())
+        }
+        serde_json::Value::Object(entries) => {
+            let fields = entries.iter().map(|(name, item)| Ok((name.as_str().into(), from_json(item, origin)?)));
+            Data::Map(std::sync::Arc::new(fields.collect::<Result<_, String>>()?))
+        }
+    };
+    Ok(Value::new(data, origin))
+}
+
+/// Secrets that were given from outside, by name. What is not given is not in it.
+///
+/// Errors: [`Code::Unreadable`] for a file that cannot be read, or that others can read too.
+pub fn secrets(program: &Program, given: &Given, settings: &Settings) -> Result<BTreeMap<Name, Value>, Vec<Diagnostic>> {
+    let mut names = Vec::new();
+    collect_given_secrets(&program.body, &mut names);
+    let mut from_flags = BTreeMap::new();
+    let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
+    for pair in &given.secret_files {
+        match pair.split_once('=') {
+            Some((name, path)) if names.iter().any(|it| **it == *name) => drop(from_flags.insert(name.to_owned(), PathBuf::from(path))),
+            Some((name, _)) => {
+                let nearest = super::nearest(name, names.iter().map(|it| &**it)).map(|it| format!("a secret with a similar name exists: `{it}`"));
+                errors.push(Code::UnknownName.error(format!("the stack has no secret `{name}` that is given from outside")).helps(nearest));
+            }
+            None => errors.push(Code::Usage.error(format!("`--secret-file {pair}` names no file")).help(format!("write `--secret-file {pair}=FILE`"))),
+        }
+    }
+    for name in names {
+        let by_default = settings.own_dir().join("secrets").join(&*name);
+        let text = match (from_flags.get(&*name), (settings.variable)(&format!("STACK_SECRET_{name}"))) {
+            (Some(path), _) => read_secret(path).map(Some),
+            (None, Some(text)) => Ok(Some(text)),
+            (None, None) if by_default.exists() => read_secret(&by_default).map(Some),
+            (None, None) => Ok(None),
+        };
+        match text {
+            Ok(Some(text)) => drop(values.insert(name, Value::text(text).secret())),
+            Ok(None) => {}
+            Err(diagnostic) => errors.push(*diagnostic),
+        }
+    }
+    if errors.is_empty() { Ok(values) } else { Err(errors) }
+}
+
+fn collect_given_secrets(body: &Body, names: &mut Vec<Name>) {
+    names.extend(body.secrets.iter().filter(|secret| secret.generate.is_none()).map(|secret| secret.name.clone()));
+    for branch in &body.branches {
+        collect_given_secrets(&branch.then, names);
+        collect_given_secrets(&branch.otherwise, names);
+    }
+}
+
+/// A secret's file: without the newline at its end, and readable by its owner alone.
+fn read_secret(path: &Path) -> Result<String, Box<Diagnostic>> {
+    let shown = path.display();
+    let unreadable = |why: String| Box::new(Code::Unreadable.error(format!("the secret's file `{shown}` cannot be read: {why}")));
+    let mode = std::fs::metadata(path).map_err(|error| unreadable(words(&error)))?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        let text = format!("the secret's file `{shown}` can be read by others (mode {mode:04o})");
+        return Err(Box::new(Code::Unreadable.error(text).help(format!("run `chmod 600 {shown}`"))));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(words(&error)))?;
+    Ok(text.strip_suffix('\n').map(|it| it.strip_suffix('\r').unwrap_or(it)).unwrap_or(&text).to_owned())
+}

@@ -1,0 +1,12 @@
+//! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
+
+pub mod environment;
+pub mod files;
+pub mod given;
+pub mod settings;
+
+/// The candidate that was probably meant, if one is near.
+pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
+    let scored = candidates.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
+    scored.filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 4).min().map(|(_, candidate)| candidate)
+}

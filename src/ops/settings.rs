@@ -1,0 +1,64 @@
+//! Where the engine works, and with which clouds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::world::World;
+
+/// Which clouds the providers speak to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Clouds {
+    Real,
+    /// Simulated ones of our own, kept in `.stackwright/sim/clouds`.
+    Simulated,
+    /// Those of a running `stackwright sim`, at this URL.
+    SimulatedAt(String),
+}
+
+/// What every command is told.
+#[derive(Clone)]
+pub struct Settings {
+    /// The stack's directory, absolute.
+    pub dir: PathBuf,
+    pub clouds: Clouds,
+    pub world: World,
+    /// Variables of the environment.
+    pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// Calls at once, for each provider, where somebody said so.
+    pub parallel: Option<u32>,
+}
+
+impl Settings {
+    /// `.stackwright` in the stack's directory.
+    pub fn own_dir(&self) -> PathBuf {
+        self.dir.join(".stackwright")
+    }
+
+    /// Everything that must not be mixed with the real clouds: `.stackwright/sim` where the clouds are simulated.
+    pub fn world_dir(&self) -> PathBuf {
+        if self.simulated() { self.own_dir().join("sim") } else { self.own_dir() }
+    }
+
+    /// Where the states of all environments are.
+    pub fn state_root(&self) -> PathBuf {
+        self.world_dir().join("state")
+    }
+
+    pub fn plans_dir(&self) -> PathBuf {
+        self.world_dir().join("plans")
+    }
+
+    /// What the `local` provider keeps for an environment.
+    pub fn data_dir(&self, environment: &str) -> PathBuf {
+        self.world_dir().join("local").join(environment)
+    }
+
+    pub fn simulated(&self) -> bool {
+        self.clouds != Clouds::Real
+    }
+}
+
+/// `path` made absolute, without asking whether it exists.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
