@@ -14,6 +14,9 @@ pub mod world;
 /// The platforms, behind one contract.
 pub mod providers;
 
+/// One file a use case: joins the rooms, decides nothing.
+pub mod ops;
+
 /// The command line.
 pub mod cli;
 

@@ -344,7 +344,8 @@ fn duration(text: &str) -> Result<Duration, String> {
         let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
         let number: i64 = rest[..digits].parse().map_err(|_| wrong())?;
         let unit_end = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        let length = crate::model::units::DURATION_UNITS.iter().find(|(unit, _)| *unit == &rest[digits..unit_end]).ok_or_else(wrong)?.1;
+        let length =
+            crate::model::units::DURATION_UNITS.iter().find(|(unit, _)| *unit == &rest[digits..unit_end]).ok_or_else(wrong)?.1;
         nanos = number.checked_mul(length).and_then(|it| nanos.checked_add(it)).ok_or_else(wrong)?;
         rest = &rest[unit_end..];
     }

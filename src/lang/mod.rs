@@ -4,6 +4,7 @@
 //! go. Reading files, and knowing providers, is for others.
 
 pub mod check;
+mod literal;
 pub mod program;
 pub mod stdlib;
 pub mod syntax;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use crate::model::{Diagnostic, Origin, Schemas, Sources};
 
 pub use check::check;
+pub use literal::{literal, of_literal};
 use program::Program;
 use syntax::tree;
 
@@ -43,9 +45,8 @@ impl Checked {
 }
 
 /// Parses and checks the files of a stack's directory, given as names relative to it and texts, together with the standard
-/// library.
-pub fn load(files: Vec<(String, String)>, schemas: Arc<Schemas>) -> Checked {
-    let mut sources = Sources::default();
+/// library. `sources` may hold texts already: values that were given from outside.
+pub fn load(mut sources: Sources, files: Vec<(String, String)>, schemas: Arc<Schemas>) -> Checked {
     let library = stdlib::add(&mut sources);
     let own: Vec<_> = files.into_iter().map(|(name, text)| sources.add(name, text, Origin::File)).collect();
     let sources = Arc::new(sources);

@@ -12,7 +12,8 @@ pub fn choose<'p>(program: &'p Program, named: Option<&str>) -> Result<&'p Envir
     match (named, &program.environments[..]) {
         (Some(name), all) => all.iter().find(|it| &*it.name == name).ok_or_else(|| {
             let text = format!("the stack has no environment `{name}`");
-            let near = super::nearest(name, names.iter().copied()).map(|it| format!("an environment with a similar name exists: `{it}`"));
+            let near = super::nearest(name, names.iter().copied())
+                .map(|it| format!("an environment with a similar name exists: `{it}`"));
             let all = (!names.is_empty()).then(|| format!("it has {list}"));
             let none = names.is_empty().then(|| format!("declare it: `environment {name} {{ on = local }}`"));
             Box::new(Code::UnknownEnvironment.error(text).helps(near).helps(all).helps(none))

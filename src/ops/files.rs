@@ -36,7 +36,9 @@ pub fn read_stack(dir: &Path) -> (Vec<SourceText>, Vec<Diagnostic>) {
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
         if all > ALL_MAX {
-            diagnostics.push(Code::Limit.error("the stack's files are larger than 256 MiB together").help("split it into several stacks"));
+            diagnostics.push(
+                Code::Limit.error("the stack's files are larger than 256 MiB together").help("split it into several stacks"),
+            );
             break;
         }
     }
@@ -55,7 +57,9 @@ fn stack_files(dir: &Path) -> Result<Vec<String>, Box<Diagnostic>> {
             match path.file_name().and_then(|name| name.to_str()) {
                 Some(name) => names.push(name.to_owned()),
                 None => {
-                    return Err(Box::new(Code::Unreadable.error(format!("the name of the file {path:?} is not UTF-8")).help("rename it")));
+                    return Err(Box::new(
+                        Code::Unreadable.error(format!("the name of the file {path:?} is not UTF-8")).help("rename it"),
+                    ));
                 }
             }
         }
@@ -63,7 +67,9 @@ fn stack_files(dir: &Path) -> Result<Vec<String>, Box<Diagnostic>> {
     if names.is_empty() {
         let text = format!("there is no `.stack` file in `{}`", dir.display());
         return Err(Box::new(
-            Code::NoStack.error(text).help("run it in the stack's directory, or name that with `-C DIR`; a first stack is in the README"),
+            Code::NoStack
+                .error(text)
+                .help("run it in the stack's directory, or name that with `-C DIR`; a first stack is in the README"),
         ));
     }
     names.sort();
@@ -74,12 +80,15 @@ fn stack_files(dir: &Path) -> Result<Vec<String>, Box<Diagnostic>> {
 ///
 /// Errors: [`Code::Unreadable`], [`Code::Limit`], [`Code::NotUtf8`].
 pub fn read_source(dir: &Path, path: &Path, name: &str) -> Result<String, Box<Diagnostic>> {
-    let unreadable = |error: std::io::Error| Box::new(Code::Unreadable.error(format!("`{name}` cannot be read: {}", words(&error))));
+    let unreadable =
+        |error: std::io::Error| Box::new(Code::Unreadable.error(format!("`{name}` cannot be read: {}", words(&error))));
     let real = path.canonicalize().map_err(unreadable)?;
     let home = dir.canonicalize().map_err(unreadable)?;
     if !real.starts_with(&home) {
         let text = format!("`{name}` is a link to a file outside of the stack's directory");
-        return Err(Box::new(Code::Unreadable.error(text).help("put the file itself there, or import the directory that holds it")));
+        return Err(Box::new(
+            Code::Unreadable.error(text).help("put the file itself there, or import the directory that holds it"),
+        ));
     }
     let size = std::fs::metadata(&real).map_err(unreadable)?.len();
     if size > FILE_MAX {

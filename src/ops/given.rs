@@ -23,75 +23,94 @@ pub struct Given {
     pub secret_files: Vec<String>,
 }
 
-/// Values of inputs from outside, by name. Each value's origin is a source of its own, whose name says where it came from; these
-/// sources are added to `sources`.
+/// One input that was given, before anybody knows the program.
+#[derive(Clone, Debug)]
+pub struct GivenInput {
+    name: String,
+    content: Content,
+    /// In words: `--input`, `STACK_INPUT_version`, `inputs.json`.
+    from: String,
+    origin: Span,
+}
+
+#[derive(Clone, Debug)]
+enum Content {
+    Text(String),
+    Json(serde_json::Value),
+}
+
+/// Collects the inputs that are given, the strongest last. Each becomes a source of its own, whose name says where it came
+/// from, so that a plan can name that as the cause of a change.
 ///
-/// Errors: all of them at once; [`Code::UnknownName`] for an input that the program does not have, [`Code::WrongType`],
-/// [`Code::Unreadable`], [`Code::Usage`].
-pub fn inputs(
-    program: &Program,
-    given: &Given,
-    settings: &Settings,
-    sources: &mut Sources,
-) -> Result<BTreeMap<Name, Value>, Vec<Diagnostic>> {
-    let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
-    for input in &program.inputs {
-        let variable = format!("STACK_INPUT_{}", input.name);
-        if let Some(text) = (settings.variable)(&variable) {
-            let origin = whole(sources, &variable, &text);
-            match parse(&input.ty, &text, origin) {
-                Ok(value) => drop(values.insert(input.name.clone(), value)),
-                Err(why) => errors.push(wrong_input(&input.name, &input.ty, &variable, why, origin)),
-            }
-        }
+/// Errors: all of them at once; [`Code::Usage`], [`Code::Unreadable`].
+pub fn collect_inputs(given: &Given, settings: &Settings, sources: &mut Sources) -> Result<Vec<GivenInput>, Vec<Diagnostic>> {
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    let mut add = |name: &str, content: Content, from: String, sources: &mut Sources| {
+        let text = match &content {
+            Content::Text(text) => text.clone(),
+            Content::Json(json) => json.to_string(),
+        };
+        let origin = sources.add(format!("input.{name}, from {from}"), text.as_str(), Origin::Given);
+        let origin = Span::new(origin, 0, text.len());
+        all.push(GivenInput { name: name.to_owned(), content, from, origin });
+    };
+    for (variable, text) in (settings.variables)("STACK_INPUT_") {
+        add(&variable["STACK_INPUT_".len()..], Content::Text(text), variable.clone(), sources);
     }
     for path in &given.input_files {
-        match input_file(program, path, sources) {
-            Ok(from_file) => values.extend(from_file),
-            Err(more) => errors.extend(more),
+        match read_inputs(path) {
+            Ok(object) => {
+                for (name, json) in object {
+                    let content = match json {
+                        serde_json::Value::String(text) => Content::Text(text),
+                        other => Content::Json(other),
+                    };
+                    add(&name, content, path.display().to_string(), sources);
+                }
+            }
+            Err(diagnostic) => errors.push(*diagnostic),
         }
     }
     for pair in &given.inputs {
-        let Some((name, text)) = pair.split_once('=') else {
-            errors.push(Code::Usage.error(format!("`--input {pair}` has no value")).help(format!("write `--input {pair}=VALUE`")));
-            continue;
-        };
-        let origin = whole(sources, &format!("input.{name}, from --input"), text);
-        let Some(input) = program.inputs.iter().find(|input| &*input.name == name) else {
-            errors.push(unknown_input(program, name, "--input"));
-            continue;
-        };
-        match parse(&input.ty, text, origin) {
-            Ok(value) => drop(values.insert(input.name.clone(), value)),
-            Err(why) => errors.push(wrong_input(name, &input.ty, "--input", why, origin)),
+        match pair.split_once('=') {
+            Some((name, text)) => add(name, Content::Text(text.to_owned()), "--input".into(), sources),
+            None => {
+                let text = format!("`--input {pair}` has no value");
+                errors.push(Code::Usage.error(text).help(format!("write `--input {pair}=VALUE`")));
+            }
         }
     }
-    if errors.is_empty() { Ok(values) } else { Err(errors) }
+    if errors.is_empty() { Ok(all) } else { Err(errors) }
 }
 
-fn input_file(program: &Program, path: &Path, sources: &mut Sources) -> Result<Vec<(Name, Value)>, Vec<Diagnostic>> {
+fn read_inputs(path: &Path) -> Result<serde_json::Map<String, serde_json::Value>, Box<Diagnostic>> {
     let shown = path.display();
-    let text = std::fs::read(path)
-        .map_err(|error| vec![Code::Unreadable.error(format!("the input file `{shown}` cannot be read: {}", words(&error)))])?;
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&text).map_err(|error| {
-        let text = format!("the input file `{shown}` is not a JSON object: line {}, column {}", error.line(), error.column());
-        vec![Code::Unreadable.error(text).help("write one such as {\"replicas\": 3}")]
+    let text = std::fs::read(path).map_err(|error| {
+        Box::new(Code::Unreadable.error(format!("the input file `{shown}` cannot be read: {}", words(&error))))
     })?;
-    let (mut values, mut errors) = (Vec::new(), Vec::new());
-    for (name, json) in object {
-        let Some(input) = program.inputs.iter().find(|input| *input.name == *name) else {
-            errors.push(unknown_input(program, &name, &shown.to_string()));
+    serde_json::from_slice(&text).map_err(|error| {
+        let text = format!("the input file `{shown}` is not a JSON object: line {}, column {}", error.line(), error.column());
+        Box::new(Code::Unreadable.error(text).help("write one such as {\"replicas\": 3}"))
+    })
+}
+
+/// Values of the program's inputs that are given from outside.
+///
+/// Errors: all of them at once; [`Code::UnknownName`] for an input that the program does not have, [`Code::WrongType`].
+pub fn inputs(program: &Program, given: &[GivenInput]) -> Result<BTreeMap<Name, Value>, Vec<Diagnostic>> {
+    let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
+    for it in given {
+        let Some(input) = program.inputs.iter().find(|input| *input.name == *it.name) else {
+            errors.push(unknown_input(program, &it.name, &it.from));
             continue;
         };
-        let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
-        let origin = whole(sources, &format!("input.{name}, from {shown}"), &text);
-        let value = match &json {
-            serde_json::Value::String(text) => parse(&input.ty, text, origin),
-            other => from_json(other, origin),
+        let value = match &it.content {
+            Content::Text(text) => parse(&input.ty, text, it.origin),
+            Content::Json(json) => from_json(json, it.origin),
         };
         match value {
-            Ok(value) => values.push((input.name.clone(), value)),
-            Err(why) => errors.push(wrong_input(&name, &input.ty, &shown.to_string(), why, origin)),
+            Ok(value) => drop(values.insert(input.name.clone(), value)),
+            Err(why) => errors.push(wrong_input(&it.name, &input.ty, &it.from, why, it.origin)),
         }
     }
     if errors.is_empty() { Ok(values) } else { Err(errors) }
@@ -104,12 +123,9 @@ fn unknown_input(program: &Program, name: &str, from: &str) -> Diagnostic {
 }
 
 fn wrong_input(name: &str, ty: &Type, from: &str, why: String, origin: Span) -> Diagnostic {
-    Code::WrongType.error(format!("input `{name}` takes {ty}, and what {from} gives is not one: {why}")).label(origin, "given here")
-}
-
-fn whole(sources: &mut Sources, name: &str, text: &str) -> Span {
-    let id = sources.add(name, text, Origin::Given);
-    Span::new(id, 0, text.len())
+    Code::WrongType
+        .error(format!("input `{name}` takes {ty}, and what {from} gives is not one: {why}"))
+        .label(origin, "given here")
 }
 
 /// A value for an input, written as in a program, but that a text needs no quotes.
@@ -159,12 +175,23 @@ pub fn secrets(program: &Program, given: &Given, settings: &Settings) -> Result<
     let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
     for pair in &given.secret_files {
         match pair.split_once('=') {
-            Some((name, path)) if names.iter().any(|it| **it == *name) => drop(from_flags.insert(name.to_owned(), PathBuf::from(path))),
-            Some((name, _)) => {
-                let nearest = super::nearest(name, names.iter().map(|it| &**it)).map(|it| format!("a secret with a similar name exists: `{it}`"));
-                errors.push(Code::UnknownName.error(format!("the stack has no secret `{name}` that is given from outside")).helps(nearest));
+            Some((name, path)) if names.iter().any(|it| **it == *name) => {
+                drop(from_flags.insert(name.to_owned(), PathBuf::from(path)))
             }
-            None => errors.push(Code::Usage.error(format!("`--secret-file {pair}` names no file")).help(format!("write `--secret-file {pair}=FILE`"))),
+            Some((name, _)) => {
+                let nearest = super::nearest(name, names.iter().map(|it| &**it))
+                    .map(|it| format!("a secret with a similar name exists: `{it}`"));
+                errors.push(
+                    Code::UnknownName
+                        .error(format!("the stack has no secret `{name}` that is given from outside"))
+                        .helps(nearest),
+                );
+            }
+            None => errors.push(
+                Code::Usage
+                    .error(format!("`--secret-file {pair}` names no file"))
+                    .help(format!("write `--secret-file {pair}=FILE`")),
+            ),
         }
     }
     for name in names {

@@ -3,10 +3,14 @@
 pub mod environment;
 pub mod files;
 pub mod given;
+pub mod project;
 pub mod settings;
 
 /// The candidate that was probably meant, if one is near.
 pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {
     let scored = candidates.map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate));
-    scored.filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 4).min().map(|(_, candidate)| candidate)
+    scored
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 4)
+        .min()
+        .map(|(_, candidate)| candidate)
 }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub world: World,
     /// Variables of the environment.
     pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    /// All variables of the environment whose names begin so, ordered by name.
+    pub variables: Arc<dyn Fn(&str) -> Vec<(String, String)> + Send + Sync>,
     /// Calls at once, for each provider, where somebody said so.
     pub parallel: Option<u32>,
 }

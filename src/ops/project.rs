@@ -1,0 +1,73 @@
+//! A stack's directory, read and checked.
+
+use std::sync::Arc;
+
+use super::files::read_stack;
+use super::given::{self, Given, GivenInput};
+use super::settings::Settings;
+use crate::lang;
+use crate::lang::program::Program;
+use crate::model::{Diagnostic, Schemas, Sources};
+
+/// A checked program, and what it was given.
+pub struct Project {
+    pub program: Arc<Program>,
+    pub sources: Arc<Sources>,
+    pub warnings: Vec<Diagnostic>,
+    pub given: Given,
+    pub inputs: Vec<GivenInput>,
+}
+
+/// Diagnostics that end a command, with the texts that they point into.
+#[derive(Debug)]
+pub struct Failure {
+    pub diagnostics: Vec<Diagnostic>,
+    pub sources: Arc<Sources>,
+}
+
+impl Failure {
+    pub fn new(diagnostics: Vec<Diagnostic>, sources: Arc<Sources>) -> Failure {
+        Failure { diagnostics, sources }
+    }
+}
+
+impl From<Box<Diagnostic>> for Failure {
+    fn from(diagnostic: Box<Diagnostic>) -> Failure {
+        Failure { diagnostics: vec![*diagnostic], sources: Arc::default() }
+    }
+}
+
+/// Checks the stack in the directory of `settings`; no network, no state. All diagnostics, warnings too, and the program if
+/// there is no error.
+pub fn check(settings: &Settings, schemas: Arc<Schemas>, mut sources: Sources) -> lang::Checked {
+    let (texts, mut unread) = read_stack(&settings.dir);
+    if texts.is_empty() {
+        return lang::Checked { program: None, diagnostics: unread, sources: Arc::new(std::mem::take(&mut sources)) };
+    }
+    let mut checked = lang::load(sources, texts.into_iter().map(|it| (it.name, it.text)).collect(), schemas);
+    if !unread.is_empty() {
+        checked.program = None;
+        unread.append(&mut checked.diagnostics);
+        checked.diagnostics = unread;
+    }
+    checked
+}
+
+/// Loads a program that a command needs whole.
+///
+/// Errors: everything that is wrong with it, and with how inputs were given.
+pub fn load(settings: &Settings, schemas: Arc<Schemas>, given: &Given) -> Result<Project, Failure> {
+    let mut sources = Sources::default();
+    let inputs = given::collect_inputs(given, settings, &mut sources);
+    let checked = check(settings, schemas, sources);
+    match (checked.program, inputs) {
+        (Some(program), Ok(inputs)) => {
+            Ok(Project { program, sources: checked.sources, warnings: checked.diagnostics, given: given.clone(), inputs })
+        }
+        (_, inputs) => {
+            let mut diagnostics = inputs.err().unwrap_or_default();
+            diagnostics.extend(checked.diagnostics);
+            Err(Failure { diagnostics, sources: checked.sources })
+        }
+    }
+}
