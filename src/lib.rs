@@ -5,6 +5,9 @@
 /// The vocabulary that every room speaks: values, types, addresses, schemas, records, plans. No behaviour beyond their shape.
 pub mod model;
 
+/// Values, built-ins and evaluation, also of what is not yet known.
+pub mod eval;
+
 /// The language: text and schemas in, a checked program and diagnostics out.
 pub mod lang;
 

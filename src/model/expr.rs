@@ -97,6 +97,8 @@ pub enum Reference {
     Stack(Name),
     /// `self.name`, `self.key`, `self.address`.
     SelfField(Name),
+    /// `self.slug(40)`: the made-up name of the surrounding instance, at most so long.
+    Slug(u8),
     /// A setting of the provider instance that the surrounding clause is lowered to (`provider.org`), or `network`.
     ProviderField(Name),
     /// The provider instance itself.
