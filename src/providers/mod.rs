@@ -7,4 +7,5 @@ pub mod registry;
 pub mod cloudflare;
 pub mod engine;
 pub mod fly;
+pub mod http;
 pub mod local;

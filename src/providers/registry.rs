@@ -51,7 +51,8 @@ mod tests {
                 for attribute in &kind.attributes {
                     assert!(attribute.recomputed_by.is_empty() || attribute.is_computed(), "{}.{}", kind.name, attribute.name);
                     assert!(!attribute.doc.is_empty(), "{}.{}", kind.name, attribute.name);
-                    let named_or_not = attribute.naming.is_none() || matches!(attribute.given, Given::Optional);
+                    let named_or_not =
+                        attribute.naming.is_none() || !matches!(attribute.given, Given::Required | Given::Computed);
                     assert!(named_or_not, "{}.{}: a made-up name is neither required nor computed", kind.name, attribute.name);
                 }
             }
