@@ -10,6 +10,11 @@ pub mod eval;
 
 /// The language: text and schemas in, a checked program and diagnostics out.
 pub mod lang;
+/// Order, cycles with their path, critical paths.
+pub mod graph;
+
+/// Desired and what is known in, a plan out: a pure function.
+pub mod plan;
 
 /// Time and chance behind small traits.
 pub mod world;

@@ -18,6 +18,8 @@ pub struct Plan {
     pub id: String,
     /// Hash of the subject: store, stack, environment, sorted effects, versions of the records they read and write.
     pub effects: Digest,
+    /// The store that it was made for.
+    pub store: String,
     pub stack: String,
     pub environment: String,
     /// Whether the environment is marked `protect`.
@@ -26,13 +28,16 @@ pub struct Plan {
     pub simulated: bool,
     /// The last revision of the state that it was made from; `None` for an empty state.
     pub base: Option<u64>,
-    /// Ordered by address. Resources that stay as they are are not in it.
+    /// Ordered by address; a move stands before what else changes at its new address. Resources that stay as they are are not
+    /// in it.
     pub changes: Vec<Change>,
-    /// Pairs of places in `changes`: the first has to be done before the second starts.
+    /// Pairs of places in `changes`: the first has to be done before the second starts. A place at or beyond the end of
+    /// `changes` is a resource that stays as it is and only passes the order on. Free of cycles. What has to be undone, and
+    /// when, [`crate::plan::steps`] adds from the stored edges.
     pub order: Vec<(u32, u32)>,
     /// Resources that stay as they are.
     pub same: u32,
-    /// Versions of all records that the changes read or write.
+    /// Versions of all records that the changes read or write; 0 where there must be none. Ordered by address.
     pub reads: Vec<(Address, u64)>,
     pub outputs: Vec<OutputChange>,
     /// Provider instances that the changes need, with the settings that the program gives them.
@@ -57,6 +62,10 @@ pub struct Change {
     /// The outermost instance that it belongs to.
     pub instance: Address,
     pub action: Action,
+    /// [`super::schema::ProviderSchema::version`] of the declaration that it was planned by: part of the effect.
+    pub schema_version: u32,
+    /// Where the program declares it, for its record: `shop.stack:60`. Empty where the program does not.
+    pub declared_at: String,
     /// What state holds of it.
     pub before: Option<Arc<Record>>,
     /// What the program wants of it; may hold unknowns.

@@ -1,0 +1,122 @@
+//! The canonical form of what a plan will do, its hash, and the name that people type for it.
+
+use crate::model::canonical::{write_fields, write_text, write_value};
+use crate::model::{Action, Change, Digest, Fields, Plan, Value};
+
+/// Gives the keyed digest of a secret: the same for the same secret, and nothing to learn from it without the key.
+pub type SecretDigest<'a> = &'a dyn Fn(&Value) -> Digest;
+
+/// Hash of the subject of a plan: store, stack, environment, the sorted effects, and the versions of the records that they read
+/// and write. Places in the source, reasons and remarks are no part of it: a moved line leaves it alone.
+pub fn subject(plan: &Plan, secret: SecretDigest<'_>) -> Digest {
+    let mut out = Vec::with_capacity(4096);
+    out.extend_from_slice(b"stackwright/plan/1\n");
+    for text in [&plan.store, &plan.stack, &plan.environment] {
+        write_text(&mut out, text);
+        out.push(b'\n');
+    }
+    out.extend_from_slice(if plan.simulated { b"simulated\n" } else { b"real\n" });
+    for change in &plan.changes {
+        let mut effect = Vec::with_capacity(1024);
+        write_effect(&mut effect, change, secret);
+        // Each effect goes in as its hash, so that approvals can list them one by one.
+        out.extend_from_slice(Digest::of(&effect).to_string().as_bytes());
+        out.push(b'\n');
+    }
+    for output in &plan.outputs {
+        write_text(&mut out, &output.name);
+        match &output.after {
+            Some(after) => write_with_secrets(&mut out, &after.value, secret),
+            None => out.extend_from_slice(b"-"),
+        }
+        out.push(b'\n');
+    }
+    for (address, version) in &plan.reads {
+        write_text(&mut out, address.as_str());
+        out.extend_from_slice(format!(" {version}\n").as_bytes());
+    }
+    Digest::of(&out)
+}
+
+/// The canonical bytes of one effect.
+pub fn effect(change: &Change, secret: SecretDigest<'_>) -> Digest {
+    let mut out = Vec::with_capacity(1024);
+    write_effect(&mut out, change, secret);
+    Digest::of(&out)
+}
+
+fn write_effect(out: &mut Vec<u8>, change: &Change, secret: SecretDigest<'_>) {
+    let pieces = [
+        change.address.to_string(),
+        change.kind.name.to_string(),
+        change.provider.to_string(),
+        change.schema_version.to_string(),
+        detail(&change.action),
+        if change.maybe_replace { "maybe".to_owned() } else { String::new() },
+    ];
+    for piece in pieces {
+        write_text(out, &piece);
+        out.push(b'\n');
+    }
+    if let Some(after) = &change.after {
+        write_fields_with_secrets(out, &after.attributes, secret);
+        out.extend_from_slice(if after.lifecycle.protect { b"\nprotect\n" } else { b"\n-\n" });
+        after.lifecycle.replace_on.iter().for_each(|value| write_with_secrets(out, value, secret));
+        for edge in &after.edges {
+            write_text(out, &format!("{} {:?}", edge.to, edge.reason));
+        }
+    }
+    // What the platform reports and the record takes over is part of what is done.
+    for field in change.drift.iter().filter(|_| change.action == Action::Record) {
+        write_text(out, &format!("{:?}", field.path));
+        field.after.iter().for_each(|value| write_with_secrets(out, value, secret));
+    }
+}
+
+fn detail(action: &Action) -> String {
+    match action {
+        Action::Replace { order } => format!("replace {order:?}"),
+        Action::Destroy { loses_data } => format!("destroy {loses_data}"),
+        Action::Move { from } => format!("move {from}"),
+        Action::Create | Action::Update | Action::Run | Action::Read | Action::Forget | Action::Record => {
+            action.word().to_owned()
+        }
+    }
+}
+
+fn write_fields_with_secrets(out: &mut Vec<u8>, fields: &Fields, secret: SecretDigest<'_>) {
+    write_fields(out, fields);
+    fields.values().for_each(|value| write_digests(out, value, secret));
+}
+
+/// The canonical bytes, which hide secrets, and then the keyed digest of each secret, so that another secret is another effect.
+fn write_with_secrets(out: &mut Vec<u8>, value: &Value, secret: SecretDigest<'_>) {
+    write_value(out, value);
+    write_digests(out, value, secret);
+}
+
+fn write_digests(out: &mut Vec<u8>, value: &Value, secret: SecretDigest<'_>) {
+    use crate::model::Data::*;
+    match &value.data {
+        _ if value.mark.secret => {
+            // A secret that is not yet known has no digest; its computation is in the bytes of the edges and the address.
+            let digest = if value.has_unknown() { "unknown".to_owned() } else { secret(value).to_string() };
+            out.push(b'#');
+            out.extend_from_slice(digest.as_bytes());
+        }
+        List(items) => items.iter().for_each(|item| write_digests(out, item, secret)),
+        Map(fields) | Variant(_, fields) => fields.values().for_each(|value| write_digests(out, value, secret)),
+        Range(ends) => [&ends.0, &ends.1].into_iter().for_each(|end| write_digests(out, end, secret)),
+        Null | Bool(_) | Int(_) | Number(_) | Text(_) | Duration(_) | Size(_) | Percent(_) | Rate(_) | Money(..) | Instant(_)
+        | Ref(_) | Provider(_) | Metric(_) | Condition(_) | Unknown(_) => {}
+    }
+}
+
+/// Eight hexadecimal digits of the hash with a letter among them, so that no plan's name is a revision's number.
+pub fn plan_id(effects: &Digest) -> String {
+    let hex = effects.to_string();
+    let has_letter = |window: &&str| window.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let windows = (0..=hex.len() - 8).map(|at| &hex[at..at + 8]).collect::<Vec<_>>();
+    // 64 decimal digits in a row do not happen (10^-13); were it so, the letter says that it is a plan.
+    windows.iter().copied().find(has_letter).map_or_else(|| format!("a{}", &hex[..7]), str::to_owned)
+}

@@ -1,0 +1,40 @@
+//! Whether a plan still fits the state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Address, Code, Diagnostic, Plan, Record};
+
+/// How many addresses a refusal names.
+const NAMED: usize = 5;
+
+/// Checks that each record which the plan reads or writes has the version that it was planned from.
+///
+/// Errors: [`Code::StalePlan`], naming what moved on.
+pub fn check_fits(
+    plan: &Plan,
+    store: &str,
+    revision: Option<u64>,
+    records: &BTreeMap<Address, Arc<Record>>,
+) -> Result<(), Box<Diagnostic>> {
+    let refuse = |diagnostic: Diagnostic| {
+        let environment = &plan.environment;
+        Err(Box::new(diagnostic.help(format!("`stackwright plan --env {environment}`, then approve the new plan"))))
+    };
+    let says = |revision: Option<u64>| revision.map_or("an empty state".to_owned(), |number| format!("rev {number}"));
+    let message = format!("plan {} does not fit the present state; nothing was changed", plan.id);
+    if plan.store != store {
+        let note = "it was made for another state store, such as another copy of this stack's state";
+        return refuse(Code::StalePlan.error(message).note(note));
+    }
+    let version = |address: &Address| records.get(address).map_or(0, |record| record.version);
+    let moved: Vec<&Address> =
+        plan.reads.iter().filter(|(address, planned)| version(address) != *planned).map(|(address, _)| address).collect();
+    if moved.is_empty() {
+        return Ok(());
+    }
+    let names = moved.iter().take(NAMED).map(|address| format!("`{address}`")).collect::<Vec<_>>().join(", ");
+    let more = if moved.len() > NAMED { format!(" and {} more", moved.len() - NAMED) } else { String::new() };
+    let since = format!("{}; {} of the {} records it reads changed: {names}{more}", says(revision), moved.len(), plan.reads.len());
+    refuse(Code::StalePlan.error(message).fact("planned", format!("on {}", says(plan.base))).fact("since", since))
+}

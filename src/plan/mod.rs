@@ -1,0 +1,69 @@
+//! Planning: what should exist and what is known go in, what will be done and why comes out.
+//!
+//! A pure function: no clock, file, socket or chance, and equal inputs give a plan of equal bytes. Looking at platforms is left to
+//! others: [`refresh`] says what to look at and sorts the answers into a [`crate::model::Seen`]. Resources are walked in the
+//! order of their edges, so that a value made from an attribute that stays is known before whoever uses it is compared.
+//!
+//! [`decide`] is the heart: one resource, what state and the platform hold of it, and the action that follows.
+
+mod decide;
+pub mod diff;
+pub mod effects;
+mod fits;
+mod guard;
+mod moves;
+mod only;
+mod order;
+mod resolve;
+pub mod refresh;
+mod standing;
+mod start;
+pub mod steps;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Address, Digest, Name, Record, Schemas, Seen, Sources, Value};
+
+pub use decide::would_replace;
+pub use fits::check_fits;
+pub use guard::{lift_help, refuse_guarded};
+pub use refresh::{Look, looks};
+pub use start::start;
+pub use steps::{Half, Steps, steps};
+
+/// What is known when a plan is made.
+pub struct Known<'a> {
+    /// The store's id: a plan for one store is none for another.
+    pub store: &'a str,
+    /// The last revision of the state.
+    pub base: Option<u64>,
+    /// By their address.
+    pub records: &'a BTreeMap<Address, Arc<Record>>,
+    /// Objects of replacements that created first and whose destroy is still owed, by the address that they had.
+    pub deposed: &'a BTreeMap<Address, Vec<Arc<Record>>>,
+    /// Outputs as they were last applied.
+    pub outputs: &'a BTreeMap<Name, Value>,
+    /// What platforms report; empty for a plan from records alone.
+    pub seen: &'a Seen,
+    pub schemas: &'a Schemas,
+    /// The program's texts, to write down where a resource is declared.
+    pub sources: &'a Sources,
+    /// The keyed digest of a secret.
+    pub digest: &'a dyn Fn(&Value) -> Digest,
+}
+
+/// What somebody asked for besides.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Globs over addresses; empty for everything. What they match is planned with all that it waits for.
+    pub only: Vec<String>,
+    /// Resources to replace, or run again, although nothing about them changed.
+    pub replace: Vec<Address>,
+    /// Destroy everything that is recorded.
+    pub destroy: bool,
+    /// The clouds are simulated ones.
+    pub simulated: bool,
+}
