@@ -10,6 +10,7 @@ pub mod eval;
 
 /// The language: text and schemas in, a checked program and diagnostics out.
 pub mod lang;
+
 /// Order, cycles with their path, critical paths.
 pub mod graph;
 

@@ -22,8 +22,11 @@ pub(super) fn cycles(groups: &[Vec<u32>], group_of: &[u32], waits: &[Wait], give
             inside.entry(wait.node).or_default().push(at as u32);
         }
     }
-    let mut found: Vec<Cycle> =
-        groups.iter().filter_map(|group| shortest_through(*group.first()?, &inside, waits)).map(|waits| Cycle { waits }).collect();
+    let mut found: Vec<Cycle> = groups
+        .iter()
+        .filter_map(|group| shortest_through(*group.first()?, &inside, waits))
+        .map(|waits| Cycle { waits })
+        .collect();
     found.sort_by_key(|cycle| waits[cycle.waits[0] as usize].node);
     found
 }

@@ -65,7 +65,9 @@ pub fn order(count: u32, waits: &[Wait]) -> Result<Ordered, Vec<Cycle>> {
 fn components<'w>(count: u32, waits: impl Iterator<Item = &'w Wait>) -> (Vec<Vec<u32>>, Vec<u32>) {
     let (_, edges) = waits.size_hint();
     let mut graph = DiGraph::<(), (), u32>::with_capacity(count as usize, edges.unwrap_or(0));
-    (0..count).for_each(|_| drop(graph.add_node(())));
+    for _ in 0..count {
+        graph.add_node(());
+    }
     for wait in waits {
         graph.add_edge(NodeIndex::new(wait.node as usize), NodeIndex::new(wait.on as usize), ());
     }

@@ -31,9 +31,8 @@ pub fn order_resources(resources: &[DesiredResource]) -> Result<ResourceOrder, V
             }
         }
     }
-    let ordered = order(resources.len() as u32, &waits).map_err(|cycles| {
-        cycles.iter().map(|cycle| refuse_cycle(cycle, resources, &edges)).collect::<Vec<_>>()
-    })?;
+    let ordered = order(resources.len() as u32, &waits)
+        .map_err(|cycles| cycles.iter().map(|cycle| refuse_cycle(cycle, resources, &edges)).collect::<Vec<_>>())?;
     let dropped = ordered.dropped.iter().map(|at| {
         let (node, edge) = edges[*at as usize];
         (resources[node as usize].address.clone(), edge.clone())

@@ -35,6 +35,7 @@ pub fn check_fits(
     }
     let names = moved.iter().take(NAMED).map(|address| format!("`{address}`")).collect::<Vec<_>>().join(", ");
     let more = if moved.len() > NAMED { format!(" and {} more", moved.len() - NAMED) } else { String::new() };
-    let since = format!("{}; {} of the {} records it reads changed: {names}{more}", says(revision), moved.len(), plan.reads.len());
+    let since =
+        format!("{}; {} of the {} records it reads changed: {names}{more}", says(revision), moved.len(), plan.reads.len());
     refuse(Code::StalePlan.error(message).fact("planned", format!("on {}", says(plan.base))).fact("since", since))
 }

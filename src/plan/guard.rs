@@ -27,8 +27,7 @@ pub fn refuse_guarded(
         Loss::Destroyed => "destroyed",
         Loss::Replaced => "replaced",
     };
-    let mut diagnostic =
-        Code::Protected.error(format!("`{address}` is protected and would be {would}")).about(address.clone());
+    let mut diagnostic = Code::Protected.error(format!("`{address}` is protected and would be {would}")).about(address.clone());
     if let Some(cause) = cause.or(desired.map(|desired| desired.span)) {
         diagnostic = diagnostic.label(cause, format!("because of this it would be {would}"));
     }

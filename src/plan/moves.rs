@@ -58,11 +58,6 @@ impl<'a> Placed<'a> {
     pub fn now<'b>(&'b self, recorded: &'b Address) -> &'b Address {
         self.went_to.get(recorded).unwrap_or(recorded)
     }
-
-    /// All records with the addresses that they will have, ordered by the ones that they have.
-    pub fn iter(&self) -> impl Iterator<Item = (&Address, &'a Arc<Record>)> {
-        self.records.iter().map(|(address, record)| (self.now(address), record))
-    }
 }
 
 /// Where renames lead from an address, through any number of them; `None` if none applies. A circle ends where it began.

@@ -105,7 +105,8 @@ pub fn sort_reading(look: &Look, read: Option<Fields>, seen: &mut Seen) {
 
 fn is_same_object(kind: &Kind, record: &Record, object: &Fields) -> bool {
     let identity = &kind.identity;
-    !identity.is_empty() && identity.iter().all(|name| record.attribute(name).is_some_and(|value| object.get(name) == Some(value)))
+    !identity.is_empty()
+        && identity.iter().all(|name| record.attribute(name).is_some_and(|value| object.get(name) == Some(value)))
 }
 
 fn key(value: &Value) -> Vec<u8> {

@@ -14,8 +14,8 @@ use crate::graph::resources::{ResourceOrder, order_resources};
 use crate::model::plan::{Drift, OutputChange};
 use crate::model::schema::ReplaceOrder;
 use crate::model::{
-    Action, Address, Change, Code, Desired, DesiredProvider, DesiredResource, Diagnostic, Digest, EdgeReason, Fields, Kind,
-    Plan, ProviderName, Reason, Record, SeenResource, Span, Step, Value,
+    Action, Address, Change, Code, Desired, DesiredProvider, DesiredResource, Diagnostic, Digest, EdgeReason, Fields, Kind, Plan,
+    ProviderName, Reason, Record, SeenResource, Span, Step, Value,
 };
 
 /// Makes the plan that turns what is known into what is desired.
@@ -87,9 +87,9 @@ impl<'a> Planner<'a> {
             let dropped: BTreeSet<&(Address, crate::model::Edge)> = ordered.dropped.iter().collect();
             for resource in &mut resources {
                 let address = resource.address.clone();
-                resource.edges.retain(|edge| {
-                    edge.reason != EdgeReason::Instance || !dropped.contains(&(address.clone(), edge.clone()))
-                });
+                resource
+                    .edges
+                    .retain(|edge| edge.reason != EdgeReason::Instance || !dropped.contains(&(address.clone(), edge.clone())));
             }
         }
         let decisions = resources.iter().map(|_| Decision::default()).collect();
@@ -200,7 +200,8 @@ impl<'a> Planner<'a> {
 
     /// What state holds and the program does not declare, and what earlier replacements still owe.
     fn leave_or_destroy(&mut self) {
-        let records = self.known.records.values().filter(|record| self.standings.place(self.placed.now(&record.address)).is_none());
+        let records =
+            self.known.records.values().filter(|record| self.standings.place(self.placed.now(&record.address)).is_none());
         let owed = self.known.deposed.values().flatten();
         for record in records.chain(owed).collect::<Vec<_>>() {
             let Some((kind, schema_version)) = self.kind_of(record) else {
@@ -404,11 +405,7 @@ impl<'a> Planner<'a> {
             }
         }
         let gone = self.known.outputs.iter().filter(|(name, _)| !declared.contains(*name));
-        changes.extend(gone.map(|(name, value)| OutputChange {
-            before: Some(value.clone()),
-            after: None,
-            name: name.clone(),
-        }));
+        changes.extend(gone.map(|(name, value)| OutputChange { before: Some(value.clone()), after: None, name: name.clone() }));
         changes.sort_by(|a, b| a.name.cmp(&b.name));
         changes
     }

@@ -111,7 +111,8 @@ impl Layout {
     }
 
     fn destroy_last(&mut self, changes: &[Change]) {
-        let destroys: Vec<usize> = (0..changes.len()).filter(|at| matches!(changes[*at].action, Action::Destroy { .. })).collect();
+        let destroys: Vec<usize> =
+            (0..changes.len()).filter(|at| matches!(changes[*at].action, Action::Destroy { .. })).collect();
         let makes: Vec<u32> = self.make.iter().flatten().copied().collect();
         if destroys.is_empty() || makes.is_empty() {
             return;
@@ -156,13 +157,9 @@ fn halves(action: &Action) -> (bool, bool) {
     match action {
         Action::Replace { .. } => (true, true),
         Action::Destroy { .. } => (false, true),
-        Action::Create
-        | Action::Update
-        | Action::Run
-        | Action::Read
-        | Action::Move { .. }
-        | Action::Forget
-        | Action::Record => (true, false),
+        Action::Create | Action::Update | Action::Run | Action::Read | Action::Move { .. } | Action::Forget | Action::Record => {
+            (true, false)
+        }
     }
 }
 
