@@ -1,22 +1,123 @@
 //! From text to a syntax tree.
 //!
 //! Takes the text of one source, gives a [`tree::File`] and diagnostics. Which names exist and what fits where is for the checker.
+//! The grammar is `grammar/stack.pest`. [`scan`] splits a text into chunks of whole items and refuses what is nested too deep, the
+//! grammar reads each chunk, [`build`] makes trees, [`recover`] takes apart what does not parse, [`explain`] finds the words for it.
 
+mod build;
+mod explain;
+mod grammar;
+mod literal;
+mod recover;
+pub(crate) mod scan;
+#[cfg(test)]
+mod tests;
 pub mod tree;
 
-use crate::model::Diagnostic;
+use rayon::prelude::*;
+
+use crate::model::{Code, Diagnostic, SourceId, Span};
+use build::Builder;
+use scan::Chunk;
+
+/// Bytes of one file.
+pub const FILE_MAX: usize = 16 << 20;
+
+/// From this size on, chunks are parsed in parallel, in batches of about this size.
+const BATCH: usize = 128 << 10;
+
+/// Chunks that are nested deeper than this are parsed on a thread with a large stack.
+const DEPTH_ON_ANY_STACK: usize = 12;
+const LARGE_STACK: usize = 64 << 20;
 
 /// What [`parse`] made of a text.
 #[derive(Clone, Debug)]
 pub struct Parsed {
     pub file: tree::File,
-    /// Errors, in the order of their places. Where there are any, the tree has `Error` nodes.
+    /// Errors and warnings, in the order of their places. What could not be parsed is an `Error` node, and has its error here.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Parses one text.
-pub fn parse(source: crate::model::SourceId, text: &str) -> Parsed {
-    let span = crate::model::Span::new(source, 0, text.len());
-    let diagnostics = vec![crate::model::Code::NotYet.error("this version does not parse programs").label(span, "not read")];
-    Parsed { file: tree::File { items: Vec::new(), span }, diagnostics }
+/// Parses one source. Never fails: what cannot be parsed is an `Error` node with one diagnostic, and the rest goes on.
+///
+/// A byte order mark is skipped; CRLF is a newline, and CR alone is refused. Linear in the length of the text, whatever it holds.
+pub fn parse(source: SourceId, text: &str) -> Parsed {
+    let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
+    if let Some(refused) = refuse(source, text) {
+        let span = Span::new(source, start, text.len().min(u32::MAX as usize));
+        let item = tree::Item { doc: None, kind: tree::ItemKind::Error(tree::Broken { words: Vec::new() }), span };
+        return Parsed { file: tree::File { items: vec![item], span }, diagnostics: vec![refused] };
+    }
+    let chunks = scan::split(text, start..text.len());
+    let batches = batches(&chunks);
+    let mut parts: Vec<(Vec<tree::Item>, Vec<Diagnostic>)> = match &batches[..] {
+        [one] => vec![parse_batch(source, text, one)],
+        many => many.par_iter().map(|batch| parse_batch(source, text, batch)).collect(),
+    };
+    let mut diagnostics: Vec<Diagnostic> = parts.iter_mut().flat_map(|(_, found)| std::mem::take(found)).collect();
+    diagnostics.sort_by_key(|it| it.labels.first().map(|(span, _)| span.start));
+    let items = match parts.len() {
+        1 => parts.pop().expect("there is one").0,
+        _ => parts.into_iter().flat_map(|(items, _)| items).collect(),
+    };
+    Parsed { file: tree::File { items, span: Span::new(source, start, text.len()) }, diagnostics }
+}
+
+/// What no part of is parsed: a file that is too large, or has a CR without LF.
+fn refuse(source: SourceId, text: &str) -> Option<Diagnostic> {
+    if text.len() > FILE_MAX {
+        let size = text.len() >> 20;
+        return Some(
+            Code::Limit
+                .error("a file is at most 16 MiB long")
+                .label(Span::new(source, 0, 0), format!("this one has {size} MiB"))
+                .help("split it: all `.stack` files of a directory are one program"),
+        );
+    }
+    let bytes = text.as_bytes();
+    let lone = bytes.iter().enumerate().find(|(at, byte)| **byte == b'\r' && bytes.get(at + 1) != Some(&b'\n'))?.0;
+    Some(
+        Code::Syntax
+            .error("a carriage return without a newline ends no line")
+            .label(Span::new(source, lone, lone + 1), "found here")
+            .help("save the file with LF or CRLF as line ends"),
+    )
+}
+
+fn batches(chunks: &[Chunk]) -> Vec<&[Chunk]> {
+    let mut batches = Vec::new();
+    let (mut from, mut size) = (0, 0);
+    for (index, chunk) in chunks.iter().enumerate() {
+        size += chunk.range.len();
+        if size >= BATCH {
+            batches.push(&chunks[from..=index]);
+            (from, size) = (index + 1, 0);
+        }
+    }
+    if from < chunks.len() || batches.is_empty() {
+        batches.push(&chunks[from..]);
+    }
+    batches
+}
+
+fn parse_batch(source: SourceId, text: &str, chunks: &[Chunk]) -> (Vec<tree::Item>, Vec<Diagnostic>) {
+    let run = || {
+        let mut builder = Builder::new(source);
+        let mut items = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            items.append(&mut recover::parse_items(&mut builder, text, chunk));
+        }
+        (items, builder.diagnostics)
+    };
+    if chunks.iter().all(|chunk| chunk.depth <= DEPTH_ON_ANY_STACK) {
+        return run();
+    }
+    std::thread::scope(|scope| {
+        let large = std::thread::Builder::new().name("parse".into()).stack_size(LARGE_STACK);
+        match large.spawn_scoped(scope, run) {
+            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            // No thread to be had: pest guards its own stack, and most stacks are large enough.
+            Err(_) => run(),
+        }
+    })
 }

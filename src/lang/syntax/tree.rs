@@ -411,6 +411,8 @@ pub struct Block {
 pub struct OnOverride {
     pub provider: Name,
     pub overrides: Vec<Override>,
+    /// The braces around the overrides.
+    pub braces: Span,
 }
 
 /// `fly.machine.web["key"] { … }`
