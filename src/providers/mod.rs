@@ -3,6 +3,7 @@
 pub mod contract;
 pub mod declare;
 pub mod registry;
+pub mod sim;
 
 pub mod cloudflare;
 pub mod engine;
