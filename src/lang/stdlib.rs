@@ -3,7 +3,17 @@
 use crate::model::{Origin, SourceId, Sources};
 
 /// Name and text of each file, in the order of their names.
-const FILES: &[(&str, &str)] = &[];
+const FILES: &[(&str, &str)] = &[
+    ("alert.stack", include_str!("../../stdlib/alert.stack")),
+    ("cache.stack", include_str!("../../stdlib/cache.stack")),
+    ("certificate.stack", include_str!("../../stdlib/certificate.stack")),
+    ("channel.stack", include_str!("../../stdlib/channel.stack")),
+    ("database.stack", include_str!("../../stdlib/database.stack")),
+    ("domain.stack", include_str!("../../stdlib/domain.stack")),
+    ("monitoring.stack", include_str!("../../stdlib/monitoring.stack")),
+    ("service.stack", include_str!("../../stdlib/service.stack")),
+    ("types.stack", include_str!("../../stdlib/types.stack")),
+];
 
 /// Adds the library's texts to a program's sources.
 pub fn add(sources: &mut Sources) -> Vec<SourceId> {
