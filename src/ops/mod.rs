@@ -1,8 +1,10 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
 pub mod environment;
+pub mod explain;
 pub mod files;
 pub mod given;
+pub mod graph;
 pub mod project;
 pub mod settings;
 

@@ -1,0 +1,60 @@
+//! `stackwright check`.
+
+use std::sync::Arc;
+
+use super::Context;
+use crate::cli::args::{CheckArgs, CheckFormat};
+use crate::cli::escape::Escaped;
+use crate::cli::exit::Exit;
+use crate::cli::json;
+use crate::cli::report::count;
+use crate::model::{Diagnostic, Sources};
+use crate::ops;
+use crate::ops::project::Failure;
+
+pub fn run(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
+    let report = ops::check::check(context.settings, context.global.env.as_deref())?;
+    let output = context.output;
+    let document = json::diagnostics(&report.diagnostics, &report.sources);
+    match args.format {
+        CheckFormat::Github => output.raw(&annotations(&report.diagnostics, &report.sources)),
+        CheckFormat::Json if !output.json => {
+            output.raw(&format!("{}\n", serde_json::to_string_pretty(&document).expect("documents have text keys")));
+        }
+        _ => output.document(&document)?,
+    }
+    if !report.diagnostics.is_empty() && args.format == CheckFormat::Text && !output.json {
+        output.diagnostics(&report.diagnostics, &report.sources);
+    }
+    if report.diagnostics.iter().any(Diagnostic::is_error) {
+        return Ok(Exit::of(&report.diagnostics));
+    }
+    if args.format == CheckFormat::Text {
+        let environments = report.environments.iter().map(|it| format!("{}: {}", it.0, count(it.1, "resource"))).collect::<Vec<_>>();
+        output.text(&format!("ok   {}   {}\n", Escaped(&report.stack), environments.join("   ")));
+    }
+    Ok(Exit::Done)
+}
+
+/// Lines that a runner of GitHub's turns into annotations: the worst ten errors and ten warnings.
+fn annotations(diagnostics: &[Diagnostic], sources: &Arc<Sources>) -> String {
+    let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let mut out = String::new();
+    for errors in [true, false] {
+        let all: Vec<_> = diagnostics.iter().filter(|it| it.is_error() == errors).collect();
+        for it in all.iter().take(10) {
+            let word = if errors { "error" } else { "warning" };
+            let place = it.span().and_then(|span| sources.place(span)).map(|place| {
+                let file = escape(&Escaped(&place.file).to_string()).replace([',', ':'], "_");
+                format!(" file={file},line={},col={},endLine={},endColumn={}", place.line, place.col, place.end_line, place.end_col)
+            });
+            let help = it.help.first().map(|it| format!("\n{it}")).unwrap_or_default();
+            let text = escape(&Escaped(&it.message).to_string()) + &escape(&help);
+            out.push_str(&format!("::{word}{},title={}::{text}\n", place.unwrap_or_default(), it.code).replacen(",title", if it.span().is_some() { ",title" } else { " title" }, 1));
+        }
+        if all.len() > 10 {
+            out.push_str(&format!("+{} more\n", all.len() - 10));
+        }
+    }
+    out
+}

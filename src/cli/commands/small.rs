@@ -1,0 +1,47 @@
+//! `explain`, `completions` and `version`: answers that need no stack.
+
+use serde_json::json;
+
+use super::Context;
+use crate::cli::args::{Cli, CompletionsArgs, ExplainArgs};
+use crate::cli::exit::Exit;
+use crate::cli::json::document;
+use crate::model::Code;
+use crate::ops;
+use crate::ops::project::Failure;
+
+pub fn version(context: &Context<'_>) -> Result<Exit, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    context.output.document(&document("version", json!({"version": version, "edition": 1, "state_format": 1})))?;
+    context.output.text(&format!("stackwright {version}   language edition 1   state format 1\n"));
+    Ok(Exit::Done)
+}
+
+pub fn completions(context: &Context<'_>, args: &CompletionsArgs) -> Result<Exit, Failure> {
+    let mut command = <Cli as clap::CommandFactory>::command();
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut command, "stackwright", &mut script);
+    context.output.raw(&String::from_utf8_lossy(&script));
+    Ok(Exit::Done)
+}
+
+/// A code's page, or all codes with a sentence each.
+pub fn explain(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Failure> {
+    let Some(text) = &args.code else {
+        let all: Vec<_> = Code::ALL.iter().map(|code| json!({"code": code.to_string(), "meaning": code.meaning()})).collect();
+        context.output.document(&document("codes", json!({"codes": all})))?;
+        let lines: String = Code::ALL.iter().map(|code| format!("{code}  {}\n", code.meaning())).collect();
+        context.output.text(&lines);
+        return Ok(Exit::Done);
+    };
+    let Some(code) = Code::parse(text) else {
+        let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
+        let near = ops::nearest(&text.to_uppercase(), all.iter().map(String::as_str)).map(|it| format!("a code near it: {it}"));
+        let diagnostic = Code::Usage.error(format!("there is no code `{text}`")).helps(near).help("`stackwright explain` lists all");
+        return Ok(context.output.fail_with(diagnostic));
+    };
+    let page = ops::explain::page(code);
+    context.output.document(&document("explain", json!({"code": code.to_string(), "meaning": code.meaning(), "page": page})))?;
+    context.output.text(&format!("{code}: {}\n\n{page}", code.meaning()));
+    Ok(Exit::Done)
+}
