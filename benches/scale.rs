@@ -79,7 +79,10 @@ fn list(variable: &str, default: &str) -> Vec<String> {
 }
 
 fn numbers(variable: &str, default: &str) -> Vec<usize> {
-    list(variable, default).iter().map(|it| it.parse().unwrap_or_else(|_| panic!("{variable} takes numbers, not `{it}`"))).collect()
+    list(variable, default)
+        .iter()
+        .map(|it| it.parse().unwrap_or_else(|_| panic!("{variable} takes numbers, not `{it}`")))
+        .collect()
 }
 
 fn which(program: &str) -> Option<PathBuf> {
@@ -89,7 +92,8 @@ fn which(program: &str) -> Option<PathBuf> {
 /// Runs all operations once with our program.
 fn ours(shape: Shape, size: usize, seed: u64, figures: &mut Figures) {
     let dir = fresh_dir("ours");
-    let write = |edited| std::fs::write(dir.join("bench.stack"), our_program(shape, size, seed, edited)).expect("the stack is written");
+    let write =
+        |edited| std::fs::write(dir.join("bench.stack"), our_program(shape, size, seed, edited)).expect("the stack is written");
     write(false);
     let mut measure = |operation: &'static str, arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stackwright"));
@@ -132,7 +136,8 @@ fn theirs(program: &Path, shape: Shape, size: usize, figures: &mut Figures) {
 /// Start-up: `--version` of both programs, the median of nine.
 fn start_up(peer: Option<&Path>) -> String {
     let median = |program: &Path, argument: &str| {
-        let mut costs: Vec<Cost> = (0..9).map(|_| run(Command::new(program).arg(argument).env("CHECKPOINT_DISABLE", "1"), argument)).collect();
+        let mut costs: Vec<Cost> =
+            (0..9).map(|_| run(Command::new(program).arg(argument).env("CHECKPOINT_DISABLE", "1"), argument)).collect();
         costs.sort_by_key(|cost| cost.cpu);
         costs[4]
     };
@@ -141,7 +146,14 @@ fn start_up(peer: Option<&Path>) -> String {
     if let Some(peer) = peer {
         let theirs = median(peer, "version");
         let ratio = millis(ours.cpu) / millis(theirs.cpu);
-        write!(out, "; terraform {:.1} ms, {:.1} MiB; ratio {ratio:.3} cpu, {:.3} memory", millis(theirs.cpu), mib(theirs.memory), mib(ours.memory) / mib(theirs.memory)).expect("memory");
+        write!(
+            out,
+            "; terraform {:.1} ms, {:.1} MiB; ratio {ratio:.3} cpu, {:.3} memory",
+            millis(theirs.cpu),
+            mib(theirs.memory),
+            mib(ours.memory) / mib(theirs.memory)
+        )
+        .expect("memory");
     }
     out
 }
@@ -208,7 +220,8 @@ fn our_program(shape: Shape, size: usize, seed: u64, edited: bool) -> String {
     let mut chance = Chance(seed + 1);
     for at in 0..size {
         let text = if at == size / 2 { word } else { "value" };
-        let parts: String = references(shape, size, at, &mut chance).iter().map(|it| format!(" ${{local.value.v{it}.id}}")).collect();
+        let parts: String =
+            references(shape, size, at, &mut chance).iter().map(|it| format!(" ${{local.value.v{it}.id}}")).collect();
         write!(out, "resource local.value v{at} {{\n  input = \"{text} {at}{parts}\"\n}}\n\n").expect("memory");
     }
     out
@@ -225,7 +238,8 @@ fn peer_program(shape: Shape, size: usize, edited: bool) -> String {
     let mut chance = Chance(1);
     for at in 0..size {
         let text = if at == size / 2 { word } else { "value" };
-        let parts: String = references(shape, size, at, &mut chance).iter().map(|it| format!(" ${{terraform_data.v{it}.id}}")).collect();
+        let parts: String =
+            references(shape, size, at, &mut chance).iter().map(|it| format!(" ${{terraform_data.v{it}.id}}")).collect();
         write!(out, "resource \"terraform_data\" \"v{at}\" {{\n  input = \"{text} {at}{parts}\"\n}}\n").expect("memory");
     }
     out
@@ -254,21 +268,44 @@ fn mib(bytes: u64) -> f64 {
 fn report(figures: &Figures, has_peer: bool, start: &str) -> String {
     let mut out = String::new();
     writeln!(out, "{start}\n").expect("memory");
-    writeln!(out, "{:8} {:>7} {:14} {:>10} {:>10} {:>9} {:>16}", "shape", "size", "operation", "cpu ms", "wall ms", "MiB", "spread cpu ms").expect("memory");
+    writeln!(
+        out,
+        "{:8} {:>7} {:14} {:>10} {:>10} {:>9} {:>16}",
+        "shape", "size", "operation", "cpu ms", "wall ms", "MiB", "spread cpu ms"
+    )
+    .expect("memory");
     for ((who, shape, size, operation), costs) in figures.iter().filter(|((_, _, _, operation), _)| *operation != "init") {
         let cost = median(costs);
         let low = costs.iter().map(|it| it.cpu).min().unwrap_or_default();
         let high = costs.iter().map(|it| it.cpu).max().unwrap_or_default();
         let name = format!("{shape:?}").to_lowercase();
         let who = if *who == "peer" { " (terraform)" } else { "" };
-        writeln!(out, "{name:8} {size:>7} {operation:14} {:>10.1} {:>10.1} {:>9.1} {:>7.0} – {:<6.0}{who}", millis(cost.cpu), millis(cost.wall), mib(cost.memory), millis(low), millis(high)).expect("memory");
+        writeln!(
+            out,
+            "{name:8} {size:>7} {operation:14} {:>10.1} {:>10.1} {:>9.1} {:>7.0} – {:<6.0}{who}",
+            millis(cost.cpu),
+            millis(cost.wall),
+            mib(cost.memory),
+            millis(low),
+            millis(high)
+        )
+        .expect("memory");
     }
     if has_peer {
         writeln!(out, "\nours / terraform, in this run:").expect("memory");
-        for ((_, shape, size, operation), costs) in figures.iter().filter(|((who, _, _, operation), _)| *who == "peer" && *operation != "init") {
+        for ((_, shape, size, operation), costs) in
+            figures.iter().filter(|((who, _, _, operation), _)| *who == "peer" && *operation != "init")
+        {
             let (theirs, ours) = (median(costs), median(&figures[&("ours", *shape, *size, *operation)]));
             let name = format!("{shape:?}").to_lowercase();
-            writeln!(out, "{name:8} {size:>7} {operation:14} cpu {:.3}   wall {:.3}   memory {:.3}", millis(ours.cpu) / millis(theirs.cpu), millis(ours.wall) / millis(theirs.wall), mib(ours.memory) / mib(theirs.memory)).expect("memory");
+            writeln!(
+                out,
+                "{name:8} {size:>7} {operation:14} cpu {:.3}   wall {:.3}   memory {:.3}",
+                millis(ours.cpu) / millis(theirs.cpu),
+                millis(ours.wall) / millis(theirs.wall),
+                mib(ours.memory) / mib(theirs.memory)
+            )
+            .expect("memory");
         }
     } else {
         writeln!(out, "\n`terraform` is not on the PATH: no peer was measured").expect("memory");
@@ -276,7 +313,11 @@ fn report(figures: &Figures, has_peer: bool, start: &str) -> String {
     writeln!(out, "\ngrowth of our cpu time, exponent fitted over the sizes:").expect("memory");
     for (shape, name) in SHAPES {
         for operation in OPERATIONS {
-            let points: Vec<(f64, f64)> = figures.iter().filter(|((who, of, _, op), _)| *who == "ours" && *of == shape && *op == operation).map(|((_, _, size, _), costs)| ((*size as f64).ln(), millis(median(costs).cpu).max(0.1).ln())).collect();
+            let points: Vec<(f64, f64)> = figures
+                .iter()
+                .filter(|((who, of, _, op), _)| *who == "ours" && *of == shape && *op == operation)
+                .map(|((_, _, size, _), costs)| ((*size as f64).ln(), millis(median(costs).cpu).max(0.1).ln()))
+                .collect();
             if points.len() >= 2 {
                 writeln!(out, "{name:8} {operation:14} {:.2}", slope(&points)).expect("memory");
             }

@@ -20,7 +20,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The journal is the one place that writes to the log during a run, and speaks to state through its runs.
     ("apply", &["world", "plan", "eval", "graph", "state::contract", "state", "providers::contract"]),
     ("audit", &["state::contract", "state"]),
-    ("ops", &["world", "graph", "eval", "lang", "expand", "plan", "state", "state::contract", "providers", "providers::contract", "apply", "audit"]),
+    (
+        "ops",
+        &[
+            "world",
+            "graph",
+            "eval",
+            "lang",
+            "expand",
+            "plan",
+            "state",
+            "state::contract",
+            "providers",
+            "providers::contract",
+            "apply",
+            "audit",
+        ],
+    ),
     ("cli", &["ops", "lang", "world"]),
 ];
 
@@ -130,7 +146,9 @@ fn uses(text: &str) -> Vec<(usize, String)> {
                 Some(group) => {
                     let group = group.split('}').next().unwrap_or("");
                     let names = group.split(',').map(str::trim).filter(|name| !name.is_empty());
-                    all.extend(names.map(|name| (number, if path.is_empty() { name.to_owned() } else { format!("{path}::{name}") })));
+                    all.extend(
+                        names.map(|name| (number, if path.is_empty() { name.to_owned() } else { format!("{path}::{name}") })),
+                    );
                 }
             }
         }

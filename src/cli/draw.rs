@@ -147,16 +147,22 @@ pub fn svg(picture: &Picture) -> String {
 }
 
 pub fn json(picture: &Picture) -> Json {
-    let nodes: Vec<Json> = picture.nodes.iter().map(|it| {
-        json!({"address": it.address.as_str(), "kind": it.kind, "provider": it.provider, "resources": it.resources})
-    }).collect();
-    let edges: Vec<Json> = picture.edges.iter().map(|(from, to, reason)| {
-        let reason = match reason {
-            EdgeReason::Reference => "reference",
-            EdgeReason::Instance => "instance",
-            EdgeReason::After => "after",
-        };
-        json!({"from": picture.nodes[*from].address.as_str(), "to": picture.nodes[*to].address.as_str(), "reason": reason})
-    }).collect();
+    let nodes: Vec<Json> = picture
+        .nodes
+        .iter()
+        .map(|it| json!({"address": it.address.as_str(), "kind": it.kind, "provider": it.provider, "resources": it.resources}))
+        .collect();
+    let edges: Vec<Json> = picture
+        .edges
+        .iter()
+        .map(|(from, to, reason)| {
+            let reason = match reason {
+                EdgeReason::Reference => "reference",
+                EdgeReason::Instance => "instance",
+                EdgeReason::After => "after",
+            };
+            json!({"from": picture.nodes[*from].address.as_str(), "to": picture.nodes[*to].address.as_str(), "reason": reason})
+        })
+        .collect();
     super::json::document("graph", json!({"nodes": nodes, "edges": edges}))
 }

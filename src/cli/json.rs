@@ -83,10 +83,15 @@ pub fn diagnostics(all: &[Diagnostic], sources: &Sources) -> Json {
 fn diagnostic(it: &Diagnostic, sources: &Sources) -> Json {
     let labels: Vec<Json> = it.labels.iter().map(|(at, text)| json!({"span": span(*at, sources), "text": text})).collect();
     let notes: Vec<Json> = it.notes.iter().map(|(head, text)| json!({"head": head, "text": text})).collect();
-    let fixes: Vec<Json> = it.fixes.iter().map(|fix| {
-        let edits: Vec<Json> = fix.edits.iter().map(|edit| json!({"span": span(edit.span, sources), "text": edit.text})).collect();
-        json!({"title": fix.title, "confidence": format!("{:?}", fix.confidence).to_lowercase(), "edits": edits})
-    }).collect();
+    let fixes: Vec<Json> = it
+        .fixes
+        .iter()
+        .map(|fix| {
+            let edits: Vec<Json> =
+                fix.edits.iter().map(|edit| json!({"span": span(edit.span, sources), "text": edit.text})).collect();
+            json!({"title": fix.title, "confidence": format!("{:?}", fix.confidence).to_lowercase(), "edits": edits})
+        })
+        .collect();
     json!({
         "code": it.code.to_string(),
         "severity": match it.severity { Severity::Error => "error", Severity::Warning => "warning" },
@@ -104,31 +109,39 @@ fn diagnostic(it: &Diagnostic, sources: &Sources) -> Json {
 /// The document of a plan.
 pub fn plan(plan: &Plan, sources: &Sources) -> Json {
     let changes: Vec<Json> = plan.changes.iter().map(|it| change(it, sources)).collect();
-    let outputs: Vec<Json> = plan.outputs.iter().map(|it| {
-        json!({
-            "name": &*it.name,
-            "before": it.before.as_ref().map(value),
-            "after": it.after.as_ref().map(|after| value(&after.value)),
+    let outputs: Vec<Json> = plan
+        .outputs
+        .iter()
+        .map(|it| {
+            json!({
+                "name": &*it.name,
+                "before": it.before.as_ref().map(value),
+                "after": it.after.as_ref().map(|after| value(&after.value)),
+            })
         })
-    }).collect();
+        .collect();
     let inputs: Map<String, Json> = plan.inputs.iter().map(|(name, it)| (name.to_string(), value(it))).collect();
     let counts: Map<String, Json> = counts(plan).into_iter().map(|(word, number)| (word.to_owned(), json!(number))).collect();
     let warnings: Vec<Json> = plan.warnings.iter().map(|it| diagnostic(it, sources)).collect();
-    let remarks: Vec<Json> = plan.remarks.iter().map(|(address, text)| json!({"address": address.as_str(), "text": text})).collect();
-    document("plan", json!({
-        "id": plan.id,
-        "effects": plan.effects.to_string(),
-        "stack": plan.stack,
-        "environment": plan.environment,
-        "simulated": plan.simulated,
-        "base_revision": plan.base,
-        "counts": counts,
-        "inputs": inputs,
-        "changes": changes,
-        "outputs": outputs,
-        "remarks": remarks,
-        "warnings": warnings,
-    }))
+    let remarks: Vec<Json> =
+        plan.remarks.iter().map(|(address, text)| json!({"address": address.as_str(), "text": text})).collect();
+    document(
+        "plan",
+        json!({
+            "id": plan.id,
+            "effects": plan.effects.to_string(),
+            "stack": plan.stack,
+            "environment": plan.environment,
+            "simulated": plan.simulated,
+            "base_revision": plan.base,
+            "counts": counts,
+            "inputs": inputs,
+            "changes": changes,
+            "outputs": outputs,
+            "remarks": remarks,
+            "warnings": warnings,
+        }),
+    )
 }
 
 fn change(it: &Change, sources: &Sources) -> Json {

@@ -95,7 +95,12 @@ fn usage(error: &clap::Error) -> ExitCode {
 /// A broken promise of our own: says so, and leaves a report without anything of the user's in it.
 fn bug(place: &str) -> ExitCode {
     let path = std::env::temp_dir().join(format!("stackwright-bug-{}.txt", std::process::id()));
-    let report = format!("stackwright {}\nat {place}\non {} {}\n", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
+    let report = format!(
+        "stackwright {}\nat {place}\non {} {}\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
     let kept = crate::ops::files::write_whole(&path, report.as_bytes(), 0o600).is_ok();
     eprintln!("error: stackwright broke one of its own promises at {place}; this is a bug of ours");
     eprintln!("   = state: what was done is in the log; `stackwright status` tells, `stackwright apply` carries on");

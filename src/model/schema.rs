@@ -37,6 +37,8 @@ pub struct Kind {
     pub data: bool,
     /// An act (a release command): created, never updated, and run again when `replace_on` changes.
     pub act: bool,
+    /// The record is all there is (`local.value`, a generated secret): nothing on a platform to look at, so nothing can drift.
+    pub stored: bool,
     /// A loss of one of these loses data that people made.
     pub holds_data: bool,
     /// Attributes that together are the object's identity on the platform; two desired resources that agree in all are one object.

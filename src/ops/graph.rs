@@ -66,7 +66,8 @@ fn by_resource(desired: &Desired) -> Picture {
 
 fn by_instance(desired: &Desired) -> Picture {
     let mut nodes: BTreeMap<Address, Node> = BTreeMap::new();
-    let kinds: BTreeMap<&Address, &crate::model::DesiredInstance> = desired.instances.iter().map(|it| (&it.address, it)).collect();
+    let kinds: BTreeMap<&Address, &crate::model::DesiredInstance> =
+        desired.instances.iter().map(|it| (&it.address, it)).collect();
     for resource in &desired.resources {
         let instance = kinds.get(&resource.instance);
         let node = nodes.entry(resource.instance.clone()).or_insert_with(|| Node {
@@ -100,7 +101,10 @@ fn by_instance(desired: &Desired) -> Picture {
     let mut edges = BTreeSet::new();
     for resource in &desired.resources {
         for edge in &resource.edges {
-            let (Some(from), Some(to)) = (places.get(&resource.instance), owner.get(&edge.to).and_then(|it| places.get(*it))) else { continue };
+            let (Some(from), Some(to)) = (places.get(&resource.instance), owner.get(&edge.to).and_then(|it| places.get(*it)))
+            else {
+                continue;
+            };
             if from != to {
                 edges.insert((*from, *to, edge.reason));
             }

@@ -1,5 +1,6 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
+pub mod check;
 pub mod environment;
 pub mod explain;
 pub mod files;

@@ -24,12 +24,13 @@ pub enum What {
 
 /// What to ask so that every record is looked at, in as few calls as there are groups: a kind that can be listed is listed once a
 /// provider instance and group, the rest are read one by one. Data sources of the program are read where their arguments are
-/// known, or follow from records. Acts, which leave no object, are not looked at. Ordered.
+/// known, or follow from records. Acts, which leave no object, and what is only stored are not looked
+/// at. Ordered.
 pub fn looks(desired: &Desired, records: &BTreeMap<Address, Arc<Record>>, schemas: &Schemas) -> Vec<Look> {
     let mut listed: BTreeMap<(ProviderName, Name, Vec<u8>), Look> = BTreeMap::new();
     let mut looks = Vec::new();
     for record in records.values() {
-        let Some(kind) = schemas.kind(&record.kind).filter(|kind| !kind.act && !kind.data) else {
+        let Some(kind) = schemas.kind(&record.kind).filter(|kind| !kind.act && !kind.data && !kind.stored) else {
             continue;
         };
         let Some(group) = group_of(kind, record) else {

@@ -30,7 +30,8 @@ pub fn run(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
         return Ok(Exit::of(&report.diagnostics));
     }
     if args.format == CheckFormat::Text {
-        let environments = report.environments.iter().map(|it| format!("{}: {}", it.0, count(it.1, "resource"))).collect::<Vec<_>>();
+        let environments =
+            report.environments.iter().map(|it| format!("{}: {}", it.0, count(it.1, "resource"))).collect::<Vec<_>>();
         output.text(&format!("ok   {}   {}\n", Escaped(&report.stack), environments.join("   ")));
     }
     Ok(Exit::Done)
@@ -46,11 +47,18 @@ fn annotations(diagnostics: &[Diagnostic], sources: &Arc<Sources>) -> String {
             let word = if errors { "error" } else { "warning" };
             let place = it.span().and_then(|span| sources.place(span)).map(|place| {
                 let file = escape(&Escaped(&place.file).to_string()).replace([',', ':'], "_");
-                format!(" file={file},line={},col={},endLine={},endColumn={}", place.line, place.col, place.end_line, place.end_col)
+                format!(
+                    " file={file},line={},col={},endLine={},endColumn={}",
+                    place.line, place.col, place.end_line, place.end_col
+                )
             });
             let help = it.help.first().map(|it| format!("\n{it}")).unwrap_or_default();
             let text = escape(&Escaped(&it.message).to_string()) + &escape(&help);
-            out.push_str(&format!("::{word}{},title={}::{text}\n", place.unwrap_or_default(), it.code).replacen(",title", if it.span().is_some() { ",title" } else { " title" }, 1));
+            out.push_str(&format!("::{word}{},title={}::{text}\n", place.unwrap_or_default(), it.code).replacen(
+                ",title",
+                if it.span().is_some() { ",title" } else { " title" },
+                1,
+            ));
         }
         if all.len() > 10 {
             out.push_str(&format!("+{} more\n", all.len() - 10));

@@ -37,7 +37,8 @@ pub fn explain(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Failur
     let Some(code) = Code::parse(text) else {
         let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
         let near = ops::nearest(&text.to_uppercase(), all.iter().map(String::as_str)).map(|it| format!("a code near it: {it}"));
-        let diagnostic = Code::Usage.error(format!("there is no code `{text}`")).helps(near).help("`stackwright explain` lists all");
+        let diagnostic =
+            Code::Usage.error(format!("there is no code `{text}`")).helps(near).help("`stackwright explain` lists all");
         return Ok(context.output.fail_with(diagnostic));
     };
     let page = ops::explain::page(code);

@@ -46,6 +46,7 @@ fn schema() -> ProviderSchema {
         ],
         data: false,
         act: false,
+        stored: true,
         holds_data: false,
         identity: Vec::new(),
         id: "id".into(),

@@ -44,6 +44,7 @@ fn kind(name: &str, doc: &'static str, attributes: Vec<Attribute>) -> Kind {
         attributes,
         data: false,
         act: false,
+        stored: false,
         holds_data: false,
         identity: Vec::new(),
         id: "id".into(),

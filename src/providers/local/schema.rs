@@ -40,6 +40,7 @@ fn value() -> Kind {
             computed("id", "A random id that stays as long as the value exists.", Type::TEXT, &[]),
             computed("output", "What is stored.", Type::Any, &["input"]),
         ],
+        stored: true,
         ..kind("local.value", "A value that is stored in the state and nowhere else.", "id", Recovery::Put)
     }
 }
@@ -298,6 +299,7 @@ fn kind(name: &str, doc: &'static str, id: &str, recovery: Recovery) -> Kind {
         attributes: Vec::new(),
         data: false,
         act: false,
+        stored: false,
         holds_data: false,
         identity: Vec::new(),
         id: id.into(),
