@@ -1,0 +1,11 @@
+//! The provider `local` against real programs of this machine: its processes, PostgreSQL and Redis where they are installed.
+//!
+//! Each test has its own directory and leaves no process behind, also when it fails. One that needs a program that is not
+//! installed says so by name.
+
+mod commands;
+mod files;
+mod machine;
+mod postgres;
+mod processes;
+mod redis;
