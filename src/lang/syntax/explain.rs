@@ -106,6 +106,7 @@ struct Place<'t> {
 impl<'t> Place<'t> {
     fn new(source: SourceId, text: &'t str, tokens: &'t [Token], chunk: Range<usize>, region: Region, reached: usize) -> Self {
         let index = tokens.iter().position(|token| token.end > reached).unwrap_or(tokens.len());
+        let index = whole_sign_or_word(text, tokens, index);
         let found = tokens.get(index).copied();
         let before = index.checked_sub(1).map_or(chunk.start, |it| tokens[it].end);
         let breaks = text[before..found.map_or(chunk.end, |token| token.start)].contains('\n');
@@ -178,7 +179,15 @@ impl<'t> Place<'t> {
     fn what_is_found(&self) -> String {
         match self.found {
             Some(_) if self.breaks => "the end of the line".into(),
-            None => "the end".into(),
+            None => {
+                let last = self.before(1).map_or(self.chunk.start, |token| token.end);
+                let rest = &self.text[last..];
+                match rest.trim_start_matches([' ', '\t']).chars().next() {
+                    None => "the end of the file".into(),
+                    Some('}') if self.chunk.end < self.text.len() => "`}`".into(),
+                    Some(_) => "the end of the line".into(),
+                }
+            }
             Some(token) => {
                 let word = self.word(token);
                 match word.as_bytes()[0] {
@@ -202,6 +211,7 @@ impl<'t> Place<'t> {
                 let quotes = self.text[at..].find('"').map_or(at, |length| at + length);
                 self.error(self.span(at, quotes + 3), "this string is not closed", "expected `\"\"\"` further down")
             }
+            Unclosed::String { at, block: false } if self.text[..at].ends_with("\\\"") => self.tag_ended(at),
             Unclosed::String { at, block: false } => {
                 let end = self.text[at..].find('\n').map_or(self.text.len(), |length| at + length);
                 let end = at + self.text[at..end].trim_end().len();
@@ -223,14 +233,13 @@ impl<'t> Place<'t> {
     fn after_tag(&self) -> Option<Diagnostic> {
         let before = self.before(1)?;
         let word = self.word(before);
-        (word.ends_with("\\\"") && !word.starts_with('"') && !word.starts_with("r\"") && !self.breaks).then(|| {
-            self.error(
-                self.span(before.end - 2, before.end),
-                "a tagged string has no escapes: it ends here",
-                "this quote closes it",
-            )
+        let ends = word.ends_with("\\\"") && !word.starts_with('"') && !self.breaks;
+        ends.then(|| self.tag_ended(before.end))
+    }
+
+    fn tag_ended(&self, end: usize) -> Diagnostic {
+        self.error(self.span(end - 2, end), "this string has no escapes: it ends here", "this quote closes it")
             .help("use `'`, or three quotes around the whole")
-        })
     }
 
     /// What is written otherwise in other languages.
@@ -241,6 +250,27 @@ impl<'t> Place<'t> {
         let word = self.word(found);
         let here = self.here();
         let diagnostic = match sign {
+            ":" | "=>" if found.inside.is_some_and(|(_, at)| self.is_match(at)) => return None,
+            ":" if matches!(found.inside, Some((b'(', _))) && is_word(self.before_word(1)) && self.is_param_name() => self
+                .error(self.span(at, at + 1), "expected `=` after the name of an argument, found `:`", "write `=`")
+                .help(format!("`{} = …`", shorten(self.before_word(1)))),
+            "=>" if self.in_braces(found) && is_key(self.before_word(1)) => {
+                self.error(self.span(at, at + 2), "expected `=` after the name of a field, found `=>`", "write `=`")
+            }
+            "=" if self.value_on_next_line() => {
+                return self.before(2).map(|before| {
+                    let sign = self.sign_ending(before);
+                    self.error(
+                        self.span(before.start, before.end),
+                        format!("expected a value after `{sign}`, found the end of the line"),
+                        "expected a value",
+                    )
+                });
+            }
+            _ if self.before_word(1) == "not" => {
+                let before = self.before(1)?;
+                self.error(self.span(before.start, before.end), "there is no operator `not`", "write `!`")
+            }
             ":" if self.in_braces(found) && is_key(self.before_word(1)) => {
                 let name = self.before_word(1);
                 self.error(self.span(at, at + 1), "expected `=` after the name of a field, found `:`", "write `=`")
@@ -278,6 +308,12 @@ impl<'t> Place<'t> {
         Some(diagnostic)
     }
 
+    /// `image =⏎ port = 80`: the next entry was taken for the value.
+    fn value_on_next_line(&self) -> bool {
+        let (Some(name), Some(sign)) = (self.before(1), self.before(2)) else { return false };
+        is_key(self.word(name)) && self.text[sign.end..name.start].contains('\n') && goes_on_after(self.sign_ending(sign))
+    }
+
     fn equals_instead_of(&self, at: usize) -> Span {
         let blank = self.text[..at].ends_with(' ');
         self.span(at - usize::from(blank), at + 1)
@@ -307,6 +343,19 @@ impl<'t> Place<'t> {
                 value(sign)
             }
             "<" | ">" if self.text[..before.start].ends_with(' ') => value(sign),
+            "," if matches!(before.inside, Some((b'[' | b'(', _))) => value(","),
+            "." if !self.breaks && self.found.is_some_and(|token| is_word(self.word(token))) => self.error(
+                self.span(before.start, before.end),
+                "no blank stands after a dot",
+                "expected a name directly behind it",
+            ),
+            "${" if self.found.is_some_and(|token| found_closes_wrong(Some(self.word(token)))) => self
+                .error(
+                    self.span(before.end - 2, before.end),
+                    "this text has to be the same in every run",
+                    "no value may stand in it",
+                )
+                .help("labels, keys, patterns, names of tests and paths of imports are constant"),
             "..." => self.error(here, format!("expected an object after `...`, found {found}"), "expected a value"),
             "." | "?." => self.error(here, format!("expected a name after `{sign}`, found {found}"), "expected a name"),
             ":" => match self.opens_comprehension(before) {
@@ -318,7 +367,8 @@ impl<'t> Place<'t> {
                 ),
             },
             "<" => self.error(here, format!("expected a type after `<`, found {found}"), "expected a type"),
-            "(" | "[" | "${" if found_closes_wrong(self.found.map(|token| self.word(token))) => value(sign),
+            "(" | "[" if found_closes_wrong(self.found.map(|token| self.word(token))) => value(sign),
+            "${" => value(sign),
             _ if matches!(word, "then" | "else" | "if" | "in" | "expect" | "within" | "require")
                 && self.found.is_some()
                 && !self.is_field_name(before) =>
@@ -507,6 +557,11 @@ impl<'t> Place<'t> {
         }
         let in_type = self.first_word() == "type" || self.text[self.chunk.clone()].trim_start().starts_with("input");
         match entry.len() {
+            0 if inside.is_some_and(|(_, at)| self.is_branch(at)) => {
+                let at = inside.map_or(0, |(_, at)| at);
+                self.error(self.span(at, at + 1), "expected `then` after the condition, found `{`", "expected `then`")
+                    .help("a choice between values is written `if condition then a else b`")
+            }
             0 => {
                 let diagnostic = self.error(here, format!("expected the name of a field, found {what}"), "expected a name");
                 diagnostic.help("an entry is `name = value` or `name { … }`")
@@ -571,7 +626,14 @@ impl<'t> Place<'t> {
             "secret" | "stack" | "environment" | "policy" | "component" | "provider" | "on" if length == 1 => {
                 self.error(here, format!("expected a name after `{first}`, found {what}"), "expected a name")
             }
-            "else" => self.error(here, "`else` follows no `if`", "nothing to be the other case of"),
+            "else" => {
+                let here = self.tokens.first().map_or(here, |token| self.span(token.start, token.end));
+                self.error(here, "`else` follows no `if`", "nothing to be the other case of")
+            }
+            _ if self.open_angle().is_some() => {
+                let at = self.open_angle().unwrap_or_default();
+                self.error(self.span(at, at + 1), "this `<` is not closed", "expected a `>` for it")
+            }
             _ if length == 1 && what == "`=`" => self
                 .error(here, "a value with a name is written with `let` here", "fields stand inside of braces")
                 .help(format!("`let {} = …`", shorten(first))),
@@ -581,6 +643,9 @@ impl<'t> Place<'t> {
             _ if length == 1 => self
                 .error(here, format!("expected a name after `{}`, found {what}", shorten(first)), "expected a name")
                 .help("an instance is written `service api { … }`"),
+            _ if words.last() == Some(&"}") && what == "`{`" => self
+                .error(here, "the body of this item has begun already", "one `{` too many")
+                .help("in a head, and after `match`, a variant and a `match` stand in parentheses"),
             _ if words.last() == Some(&"}") => {
                 self.error(here, format!("expected the end of this item, found {what}"), "expected a new line")
             }
@@ -602,6 +667,20 @@ impl<'t> Place<'t> {
                 }
             }
         }
+    }
+
+    /// A `<` of a type without its `>`.
+    fn open_angle(&self) -> Option<usize> {
+        let mut open = Vec::new();
+        for token in &self.tokens[..self.index] {
+            match self.word(*token) {
+                "<" if self.text[..token.start].ends_with(|c: char| c.is_ascii_alphanumeric()) => open.push(token.start),
+                ">" => drop(open.pop()),
+                "=" => return None,
+                _ => {}
+            }
+        }
+        open.pop()
     }
 
     /// The tokens of the entry that the grammar stopped in or after, on its own level.
@@ -629,6 +708,16 @@ impl<'t> Place<'t> {
             entry.clear();
         }
         entry
+    }
+
+    /// Whether a brace follows `if condition` where a value stands: `let a = if b { 1 }`.
+    fn is_branch(&self, open_at: usize) -> bool {
+        let Some(index) = self.tokens.iter().position(|token| token.start == open_at) else { return false };
+        let inside = self.tokens[index].inside;
+        let mut before = self.tokens[..index].iter().rev().filter(|token| token.inside == inside);
+        before
+            .find(|token| matches!(self.word(**token), "if" | "then" | "else" | "=" | ","))
+            .is_some_and(|token| self.word(*token) == "if" && self.is_value_position(*token))
     }
 
     fn is_closed_block(&self, entry: &[Token]) -> bool {
@@ -705,6 +794,18 @@ impl<'t> Place<'t> {
         let end = if quoted { self.tokens[1].end } else { first.end };
         Some(self.error(self.span(first.start, end), message, "as in HCL").help(help))
     }
+}
+
+/// Where the grammar looks ahead it stops inside of a sign, or behind a word that is never a value: the error is their beginning.
+fn whole_sign_or_word(text: &str, tokens: &[Token], index: usize) -> usize {
+    let word = |index: usize| tokens.get(index).map_or("", |token| &text[token.start..token.end]);
+    let Some(before) = index.checked_sub(1) else { return index };
+    let touches = tokens.get(index).is_some_and(|token| token.start == tokens[before].end);
+    if touches && matches!((word(before), word(index)), ("=", "=" | ">") | ("/", "/" | "*") | ("-", ">")) {
+        return before;
+    }
+    let wants_value = before.checked_sub(1).is_some_and(|it| matches!(word(it), "=" | "(" | "," | "+" | "*" | "&" | "|" | "?"));
+    if matches!(word(before), "then" | "else" | "in" | "for") && wants_value { before } else { index }
 }
 
 impl Unclosed {

@@ -341,6 +341,8 @@ impl<'t> Scanner<'t> {
             b'!' => second == b'=',
             b'?' => matches!(second, b'.' | b'?'),
             b'.' => !rest.starts_with(b"..."),
+            // No item or entry begins with a brace: it was meant for the line before.
+            b'{' => true,
             b't' | b'e' => word_of(rest) == b"then" || word_of(rest) == b"else",
             _ => false,
         }
@@ -414,8 +416,12 @@ impl<'t> Scanner<'t> {
             }
             _ => {}
         }
-        self.last_significant = Some(at);
         self.at += 1;
+        // The rest of a character that is no ASCII.
+        while self.at < self.end && self.bytes[self.at] & 0xc0 == 0x80 {
+            self.at += 1;
+        }
+        self.last_significant = Some(self.at - 1);
     }
 
     fn deeper(&mut self, at: usize) {
@@ -558,7 +564,13 @@ impl<'t> Scanner<'t> {
     }
 
     fn string_unclosed(&mut self, block: bool, start: usize) {
-        self.unclosed.get_or_insert(Unclosed::String { at: start, block });
+        let unclosed = match self.levels.last() {
+            Some(Level { opener: Opener::Interpolation(Form::Line { .. }, _), at, .. }) if !block => {
+                Unclosed::Bracket { at: *at, met: None }
+            }
+            _ => Unclosed::String { at: start, block },
+        };
+        self.unclosed.get_or_insert(unclosed);
         if block {
             self.at = self.end;
             self.unclosed_block = Some(start);
