@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use rust_decimal::Decimal;
+
 use super::diff::differences;
 use super::guard::{Loss, refuse_guarded};
 use super::standing::Standing;
@@ -176,7 +178,7 @@ fn replace(case: &Case<'_>, record: &Arc<Record>, mut decision: Decision) -> Dec
             None => order = ReplaceOrder::DestroyFirst,
         }
     }
-    decision.fields.push(new_id(desired, record));
+    decision.fields.extend(new_id(desired, record));
     decision.fields.sort_by(|a, b| a.path.cmp(&b.path));
     Decision { action: Some(Action::Replace { order }), standing: Standing::Made, ..decision }
 }
@@ -247,15 +249,32 @@ fn changed_fields(desired: &DesiredResource, record: &Record) -> Vec<FieldChange
 }
 
 fn mark_forcing(kind: &Kind, attribute: Option<&Attribute>, fields: &mut [FieldChange], desired: &DesiredResource) {
-    let why = match attribute.map(|attribute| attribute.on_change) {
-        Some(OnChange::Replace(why)) => Some(why),
-        _ if !kind.updatable => Some("change one in place"),
-        _ => None,
-    };
     for field in fields {
-        field.forces_replacement = why;
+        field.forces_replacement = match attribute.map(|attribute| attribute.on_change) {
+            Some(OnChange::Replace(why)) => Some(why),
+            Some(OnChange::GrowOnly(why)) if !grows(field) => Some(why),
+            _ if !kind.updatable => Some("change one in place"),
+            _ => None,
+        };
         // What goes away has no place of its own: the item that no longer says it is the nearest.
         field.cause = field.cause.or(Some(desired.span).filter(|span| field.after.is_none() && !span.is_engine()));
+    }
+}
+
+/// Whether a value gets larger, or is given for the first time.
+fn grows(field: &FieldChange) -> bool {
+    match (&field.before, &field.after) {
+        (None, _) => true,
+        (Some(before), Some(after)) => matches!((number(before), number(after)), (Some(before), Some(after)) if after >= before),
+        (Some(_), None) => false,
+    }
+}
+
+fn number(value: &Value) -> Option<Decimal> {
+    match &value.data {
+        Data::Int(value) | Data::Size(value) | Data::Duration(value) => Some((*value).into()),
+        Data::Number(value) | Data::Percent(value) => Some(*value),
+        _ => None,
     }
 }
 
@@ -275,7 +294,8 @@ struct Drifts {
 fn drifted(desired: &DesiredResource, record: &Record, live: &Fields) -> Drifts {
     let mut found = Drifts::default();
     for (name, now) in live {
-        let Some(attribute) = desired.kind.attribute(name).filter(|attribute| attribute.is_input()) else {
+        let changes_by_itself = |attribute: &&Attribute| matches!(attribute.given, Given::Live);
+        let Some(attribute) = desired.kind.attribute(name).filter(|attribute| !changes_by_itself(attribute)) else {
             continue;
         };
         let recorded = record.attribute(name);
@@ -404,11 +424,6 @@ fn is_certain(field: &FieldChange) -> bool {
 
 fn lies_in_range(wanted: &Value, live: &Value) -> bool {
     let Data::Range(ends) = &wanted.data else { return false };
-    let number = |value: &Value| match &value.data {
-        Data::Int(value) | Data::Size(value) | Data::Duration(value) => Some((*value).into()),
-        Data::Number(value) | Data::Percent(value) => Some(*value),
-        _ => None,
-    };
     let kinds_agree = std::mem::discriminant(&ends.0.data) == std::mem::discriminant(&live.data);
     match (number(&ends.0), number(live), number(&ends.1)) {
         (Some(min), Some(now), Some(max)) => kinds_agree && min <= now && now <= max,
@@ -478,19 +493,13 @@ fn generation_of(text: &str, naming: &Naming, generation: u32) -> String {
     format!("{}{suffix}", base.trim_end_matches(dash))
 }
 
-/// The attribute that names the object in calls is another one once it is replaced.
-fn new_id(desired: &DesiredResource, record: &Record) -> FieldChange {
+/// The attribute that names the object in calls is another one once it is replaced; `None` where the program gives it.
+fn new_id(desired: &DesiredResource, record: &Record) -> Option<FieldChange> {
     let id = desired.kind.id.clone();
     let ty = desired.kind.attribute(&id).map_or(Type::Any, |attribute| attribute.ty.clone());
     let before = record.attribute(&id).cloned();
-    if let Some(given) = desired.attributes.get(&id) {
-        return FieldChange {
-            path: vec![Step::Field(id)],
-            before,
-            after: Some(given.clone()),
-            forces_replacement: None,
-            cause: Some(given.mark.origin).filter(|span| !span.is_engine()),
-        };
+    if desired.attributes.contains_key(&id) {
+        return None;
     }
     let path = vec![Step::Field(id)];
     let reference = Reference::Attribute { address: desired.address.clone(), path: path.clone() };
@@ -499,11 +508,6 @@ fn new_id(desired: &DesiredResource, record: &Record) -> FieldChange {
         rest: Arc::new(Expr::new(ExprKind::Name(reference), Span::ENGINE)),
         waits_for: Arc::new(BTreeSet::from([desired.address.clone()])),
     };
-    FieldChange {
-        path,
-        before,
-        after: Some(Value::engine(Data::Unknown(Arc::new(unknown)))),
-        forces_replacement: None,
-        cause: None,
-    }
+    let after = Some(Value::engine(Data::Unknown(Arc::new(unknown))));
+    Some(FieldChange { path, before, after, forces_replacement: None, cause: None })
 }

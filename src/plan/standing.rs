@@ -93,12 +93,15 @@ impl<'a> Standings<'a> {
         if !stays {
             return None;
         }
+        let recorded = self.recorded[at as usize].and_then(|record| record.attribute(name));
+        if matches!(attribute.given, Given::Live) {
+            return part(recorded?, rest);
+        }
         self.asked.borrow_mut().insert((at, name.clone()));
         let live = match self.seen[at as usize] {
             Some(SeenResource::Live(live)) => live.get(name).filter(|value| !value.is_null()),
             _ => None,
         };
-        let recorded = self.recorded[at as usize].and_then(|record| record.attribute(name));
         // A secret that is reported again stays one.
         let value = match (live, recorded) {
             (Some(live), Some(recorded)) if live == recorded => recorded,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
@@ -12,7 +13,7 @@ use super::standing::Standings;
 use super::{Known, Options, effects, only, order};
 use crate::graph::resources::{ResourceOrder, order_resources};
 use crate::model::plan::{Drift, OutputChange};
-use crate::model::schema::ReplaceOrder;
+use crate::model::schema::{Recovery, ReplaceOrder};
 use crate::model::{
     Action, Address, Change, Code, Desired, DesiredProvider, DesiredResource, Diagnostic, Digest, EdgeReason, Fields, Kind, Plan,
     ProviderName, Reason, Record, SeenResource, Span, Step, Value,
@@ -204,11 +205,12 @@ impl<'a> Planner<'a> {
             self.known.records.values().filter(|record| self.standings.place(self.placed.now(&record.address)).is_none());
         let owed = self.known.deposed.values().flatten();
         for record in records.chain(owed).collect::<Vec<_>>() {
-            let Some((kind, schema_version)) = self.kind_of(record) else {
+            let forgotten = self.desired.forget.iter().find(|(address, _)| covers(address, &record.address));
+            let known = self.kind_of(record).or_else(|| forgotten.map(|_| (Arc::new(nameless_kind(record)), 0)));
+            let Some((kind, schema_version)) = known else {
                 self.errors.push(unknown_kind(record));
                 continue;
             };
-            let forgotten = self.desired.forget.iter().find(|(address, _)| covers(address, &record.address));
             let gone = !record.deposed && matches!(self.known.seen.resources.get(&record.address), Some(SeenResource::Gone));
             let (action, reasons) = match forgotten {
                 Some((_, span)) => (Action::Forget, vec![Reason::Forgotten { span: *span }]),
@@ -341,7 +343,7 @@ impl<'a> Planner<'a> {
         Ok(plan)
     }
 
-    fn add_changes(&self, resource: DesiredResource, decision: Decision, changes: &mut Vec<Change>) {
+    fn add_changes(&self, resource: DesiredResource, mut decision: Decision, changes: &mut Vec<Change>) {
         let record = self.placed.at(&resource.address).cloned();
         let moved = self.placed.came_from(&resource.address);
         if decision.action.is_none() && moved.is_none() {
@@ -366,10 +368,13 @@ impl<'a> Planner<'a> {
             maybe_replace: decision.maybe_replace,
         };
         if let Some((from, span)) = moved {
-            let reasons = vec![Reason::Moved { from: from.clone(), span: *span }];
+            let mut reasons = vec![Reason::Moved { from: from.clone(), span: *span }];
+            if decision.action.is_none() {
+                // What else changes in the record is written with its new address.
+                reasons.append(&mut decision.reasons);
+            }
             changes.push(change(Action::Move { from: from.clone() }, Decision { reasons, ..Decision::default() }));
         }
-        let mut decision = decision;
         if let Some(action) = decision.action.take() {
             changes.push(change(action, decision));
         }
@@ -541,4 +546,23 @@ fn unknown_kind(record: &Record) -> Diagnostic {
         .note(format!("it was declared at {}", record.declared_at))
         .help(format!("use a version that knows the provider `{provider}`, or `forget {{ address = \"{}\" }}`", record.address))
         .about(record.address.clone())
+}
+
+/// What is needed of a kind that nobody knows any more, to forget a resource of it.
+fn nameless_kind(record: &Record) -> Kind {
+    Kind {
+        name: record.kind.clone(),
+        doc: "a kind that this version does not know",
+        attributes: Vec::new(),
+        data: false,
+        act: false,
+        holds_data: false,
+        identity: Vec::new(),
+        id: "id".into(),
+        list_by: None,
+        recovery: Recovery::Put,
+        updatable: false,
+        replace: ReplaceOrder::DestroyFirst,
+        timeout: Duration::ZERO,
+    }
 }

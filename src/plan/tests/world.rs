@@ -1,0 +1,392 @@
+//! A small world to plan in: kinds, declarations, records, and a model of what an apply does.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::expr::{Expr, ExprKind, Reference, Step};
+use crate::model::schema::{Alphabet, Given, Recovery, ReplaceOrder, Unique};
+use crate::model::types::Bounds;
+use crate::model::value::Unknown;
+use crate::model::{
+    Action, Address, Code, Data, Desired, DesiredOutput, DesiredResource, Digest, Edge, EdgeReason, Fields, Kind, Lifecycle,
+    Plan, ProviderName, ProviderSchema, Record, RecordId, Schemas, Seen, SeenResource, Sources, Span, Type, Value,
+};
+use crate::plan::{Known, Options, start};
+use crate::providers::declare::{attribute as declare, computed};
+
+pub struct Declared(pub DesiredResource);
+
+pub struct World {
+    pub schemas: Schemas,
+    pub resources: BTreeMap<Address, DesiredResource>,
+    pub records: BTreeMap<Address, Arc<Record>>,
+    pub deposed: BTreeMap<Address, Vec<Arc<Record>>>,
+    pub outputs: BTreeMap<crate::model::Name, Value>,
+    pub declared_outputs: Vec<DesiredOutput>,
+    pub seen: Seen,
+    pub moved: Vec<(Address, Address, Span)>,
+    pub forget: Vec<(Address, Span)>,
+    pub options: Options,
+    counter: u64,
+}
+
+impl Default for World {
+    fn default() -> World {
+        World {
+            schemas: schemas(),
+            resources: BTreeMap::new(),
+            records: BTreeMap::new(),
+            deposed: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            declared_outputs: Vec::new(),
+            seen: Seen::default(),
+            moved: Vec::new(),
+            forget: Vec::new(),
+            options: Options::default(),
+            counter: 0,
+        }
+    }
+}
+
+impl World {
+    pub fn declare(&mut self, declared: Declared) {
+        self.resources.insert(declared.0.address.clone(), declared.0);
+    }
+
+    pub fn redeclare(&mut self, declared: Declared) {
+        assert!(self.resources.contains_key(&declared.0.address), "declared before");
+        self.declare(declared);
+    }
+
+    pub fn remove(&mut self, at: &str) {
+        self.resources.remove(&address(at)).expect("declared before");
+    }
+
+    pub fn output(&mut self, name: &str, value: Value) {
+        self.declared_outputs.push(DesiredOutput { name: name.into(), ty: Type::Any, value, span: Span::ENGINE });
+    }
+
+    /// The platform reports what is recorded, but for these.
+    pub fn see<V: Into<Text>, const N: usize>(&mut self, at: &str, but: [(&str, V); N]) {
+        let mut live = self.records.get(&address(at)).map(|record| record.attributes()).unwrap_or_default();
+        live.extend(but.map(|(name, value)| (name.into(), value.into().0)));
+        self.seen.resources.insert(address(at), SeenResource::Live(Arc::new(live)));
+    }
+
+    pub fn record_mut(&mut self, at: &str) -> &mut Record {
+        Arc::make_mut(self.records.get_mut(&address(at)).expect("recorded"))
+    }
+
+    pub fn desired(&self) -> Desired {
+        Desired {
+            stack: "shop".into(),
+            environment: "test".into(),
+            resources: self.resources.values().cloned().collect(),
+            outputs: self.declared_outputs.clone(),
+            moved: self.moved.clone(),
+            forget: self.forget.clone(),
+            ..Desired::default()
+        }
+    }
+
+    pub fn plan(&self) -> Plan {
+        self.plan_of(self.desired()).unwrap_or_else(|errors| panic!("{errors:#?}"))
+    }
+
+    pub fn refused(&self) -> Vec<Code> {
+        self.plan_of(self.desired()).map(|plan| format!("{plan:#?}")).unwrap_err().iter().map(|it| it.code).collect()
+    }
+
+    pub fn plan_of(&self, desired: Desired) -> Result<Plan, Vec<crate::model::Diagnostic>> {
+        let known = Known {
+            store: "store",
+            base: Some(1),
+            records: &self.records,
+            deposed: &self.deposed,
+            outputs: &self.outputs,
+            seen: &self.seen,
+            schemas: &self.schemas,
+            sources: &Sources::default(),
+            digest: &|value| Digest::of(value.as_text().unwrap_or_default().as_bytes()),
+        };
+        start(desired, &known, &self.options)
+    }
+
+    /// Plans and applies.
+    pub fn applied(&mut self) {
+        self.apply(&self.plan());
+    }
+
+    /// What an apply leaves in the records, in a model without a platform.
+    pub fn apply(&mut self, plan: &Plan) {
+        let steps = crate::plan::steps(plan);
+        for at in &steps.order {
+            let Some((change, half)) = steps.all[*at as usize] else { continue };
+            let change = &plan.changes[change as usize];
+            match (&change.action, half) {
+                (_, crate::plan::Half::Unmake) => self.unmake(change),
+                (Action::Forget, _) => drop(self.records.remove(&change.address)),
+                (Action::Move { from }, _) => {
+                    let record = self.records.remove(from).expect("it is recorded where it comes from");
+                    let mut record = (*record).clone();
+                    record.address = change.address.clone();
+                    record.instance = change.instance.clone();
+                    record.edges = change.after.as_ref().map(|after| super::super::decide::record_edges(after)).unwrap();
+                    self.records.insert(change.address.clone(), Arc::new(record));
+                }
+                (Action::Read, _) => self.see(change.address.as_str(), [("id", "zone-read")]),
+                _ => self.make(change),
+            }
+        }
+        for output in &plan.outputs {
+            match &output.after {
+                Some(after) => drop(self.outputs.insert(output.name.clone(), self.resolved(&after.value))),
+                None => drop(self.outputs.remove(&output.name)),
+            }
+        }
+        self.seen.resources.retain(|address, _| self.resources.get(address).is_some_and(|it| it.kind.data));
+    }
+
+    fn unmake(&mut self, change: &crate::model::Change) {
+        let id = change.before.as_ref().unwrap().id;
+        match self.records.get(&change.address) {
+            Some(record) if record.id == id => drop(self.records.remove(&change.address)),
+            _ => {}
+        }
+        self.deposed.remove(&change.address);
+    }
+
+    fn make(&mut self, change: &crate::model::Change) {
+        let after = change.after.as_ref().unwrap();
+        self.counter += 1;
+        let inputs: Fields = after.attributes.iter().map(|(name, value)| (name.clone(), self.resolved(value))).collect();
+        let before = self.records.get(&change.address);
+        let fresh = before.is_none() || !matches!(change.action, Action::Update | Action::Record);
+        let mut computed = before.filter(|_| !fresh).map(|record| record.computed.clone()).unwrap_or_default();
+        if fresh {
+            computed.insert("id".into(), Value::text(format!("id-{}", self.counter)));
+        }
+        if change.action != Action::Record {
+            computed.insert("revision".into(), Value::text(format!("rev-{}", self.counter)));
+        } else {
+            for field in &change.drift {
+                let Step::Field(name) = &field.path[0] else { unreachable!() };
+                computed.insert(name.clone(), field.after.clone().unwrap());
+            }
+        }
+        computed.retain(|name, _| !inputs.contains_key(name));
+        let record = Record {
+            address: change.address.clone(),
+            id: RecordId(u128::from(self.counter).to_be_bytes()),
+            kind: change.kind.name.clone(),
+            provider: after.provider.clone(),
+            instance: after.instance.clone(),
+            inputs,
+            computed,
+            edges: super::super::decide::record_edges(after),
+            protect: after.lifecycle.protect,
+            replace_on: after.lifecycle.replace_on.iter().map(|value| self.resolved(value)).collect(),
+            generation: 0,
+            declared_at: String::new(),
+            schema_version: change.schema_version,
+            version: before.map_or(1, |record| record.version + 1),
+            deposed: false,
+        };
+        self.records.insert(change.address.clone(), Arc::new(record));
+    }
+
+    fn resolved(&self, value: &Value) -> Value {
+        let lookup = |address: &Address, path: &[Step]| {
+            let Step::Field(name) = &path[0] else { return None };
+            if let Some(SeenResource::Live(live)) = self.seen.resources.get(address)
+                && !self.records.contains_key(address)
+            {
+                return live.get(name).cloned();
+            }
+            self.records.get(address)?.attribute(name).cloned()
+        };
+        let resolved = super::super::resolve::resume(value, &lookup).unwrap();
+        assert!(!resolved.has_unknown(), "{value:?} waits for what was made before");
+        resolved
+    }
+}
+
+/// Whatever can stand for a value in a test.
+pub struct Text(pub Value);
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text(Value::text(text))
+    }
+}
+
+impl From<i64> for Text {
+    fn from(number: i64) -> Text {
+        Text(Value::int(number))
+    }
+}
+
+impl From<Value> for Text {
+    fn from(value: Value) -> Text {
+        Text(value)
+    }
+}
+
+impl Declared {
+    pub fn with(mut self, name: &str, value: impl Into<Text>) -> Declared {
+        let value = value.into().0;
+        for to in waits(&value) {
+            let edge = Edge { to, reason: EdgeReason::Reference, span: Span::ENGINE };
+            if !self.0.edges.contains(&edge) {
+                self.0.edges.push(edge);
+            }
+        }
+        self.0.attributes.insert(name.into(), value);
+        if self.0.attributes[name].is_null() {
+            self.0.attributes.remove(name);
+        }
+        self
+    }
+
+    pub fn keyed(mut self, key: &str) -> Declared {
+        self.0.address = self.0.address.keyed(key);
+        self.0.instance = self.0.address.clone();
+        self
+    }
+
+    pub fn after(mut self, to: &str, reason: EdgeReason) -> Declared {
+        self.0.edges.push(Edge { to: address(to), reason, span: Span::ENGINE });
+        self
+    }
+}
+
+fn waits(value: &Value) -> Vec<Address> {
+    match &value.data {
+        Data::Unknown(unknown) => unknown.waits_for.iter().cloned().collect(),
+        Data::Map(fields) => fields.values().flat_map(waits).collect(),
+        Data::List(items) => items.iter().flat_map(waits).collect(),
+        _ => Vec::new(),
+    }
+}
+
+pub fn address(text: &str) -> Address {
+    Address::parse(text).expect("an address")
+}
+
+pub fn map<V: Into<Text>, const N: usize>(entries: [(&str, V); N]) -> Value {
+    Value::map(entries.map(|(name, value)| (name.into(), value.into().0)).into_iter().collect())
+}
+
+/// `kind.name.attribute` of another resource, not known yet.
+pub fn attribute(of: &str, name: &str) -> Value {
+    let address = address(of);
+    let reference = Reference::Attribute { address: address.clone(), path: vec![Step::Field(name.into())] };
+    let rest = Arc::new(Expr::new(ExprKind::Name(reference), Span::ENGINE));
+    let unknown = Unknown { ty: Type::TEXT, rest, waits_for: Arc::new([address].into()) };
+    Value::engine(Data::Unknown(Arc::new(unknown)))
+}
+
+pub fn app(name: &str) -> Declared {
+    declared("app", name)
+}
+
+pub fn disk(name: &str) -> Declared {
+    declared("disk", name)
+}
+
+pub fn act(name: &str) -> Declared {
+    declared("act", name)
+}
+
+pub fn zone(name: &str) -> Declared {
+    declared("zone", name)
+}
+
+fn declared(kind: &str, name: &str) -> Declared {
+    let kind = schemas().kind(&format!("test.{kind}")).unwrap().clone();
+    let address = Address::root(&kind.name, name);
+    Declared(DesiredResource {
+        instance: address.clone(),
+        address,
+        kind,
+        provider: ProviderName::parse("test"),
+        attributes: Fields::new(),
+        lifecycle: Lifecycle::default(),
+        edges: Vec::new(),
+        span: Span::ENGINE,
+        called_at: Span::ENGINE,
+    })
+}
+
+pub fn schemas() -> Schemas {
+    let optional = |name: &str, ty: Type| declare(name, ty, Given::Optional, "");
+    let app = Kind {
+        attributes: vec![
+            declare("name", Type::TEXT, Given::Required, "").replaces("rename an app").named(
+                Alphabet::Dashes,
+                30,
+                Unique::Globally,
+            ),
+            optional("region", Type::TEXT).replaces("move an app"),
+            optional("token", Type::TEXT).sensitive().replaces("change a token"),
+            optional("env", Type::map(Type::TEXT)),
+            optional("note", Type::TEXT),
+            optional("tags", Type::Set(Box::new(Type::TEXT))),
+            optional("count", Type::Range(Box::new(Type::Int(Bounds::NONE)))),
+            computed("id", Type::TEXT, ""),
+            computed("revision", Type::TEXT, "").recomputed_by(&["env", "note"]),
+        ],
+        identity: vec!["name".into()],
+        list_by: Some(vec!["region".into()]),
+        ..kind("test.app")
+    };
+    let disk = Kind {
+        attributes: vec![
+            optional("size", Type::INT),
+            optional("app", Type::TEXT),
+            optional("label", Type::TEXT),
+            computed("id", Type::TEXT, ""),
+            computed("revision", Type::TEXT, ""),
+        ],
+        holds_data: true,
+        updatable: false,
+        ..kind("test.disk")
+    };
+    let act =
+        Kind { attributes: vec![optional("command", Type::TEXT), computed("id", Type::TEXT, "")], act: true, ..kind("test.act") };
+    let zone = Kind {
+        attributes: vec![declare("name", Type::TEXT, Given::Required, ""), computed("id", Type::TEXT, "")],
+        data: true,
+        ..kind("test.zone")
+    };
+    let kinds = [("app", app), ("disk", disk), ("act", act), ("zone", zone)];
+    let schema = ProviderSchema {
+        name: "test".into(),
+        doc: "",
+        settings: Vec::new(),
+        kinds: kinds.into_iter().map(|(name, kind)| (name.into(), Arc::new(kind))).collect(),
+        network: None,
+        version: 1,
+        on_this_machine: false,
+    };
+    Schemas { providers: BTreeMap::from([("test".into(), Arc::new(schema))]) }
+}
+
+fn kind(name: &str) -> Kind {
+    Kind {
+        name: name.into(),
+        doc: "",
+        attributes: Vec::new(),
+        data: false,
+        act: false,
+        holds_data: false,
+        identity: Vec::new(),
+        id: "id".into(),
+        list_by: None,
+        recovery: Recovery::Put,
+        updatable: true,
+        replace: ReplaceOrder::DestroyFirst,
+        timeout: Duration::from_secs(60),
+    }
+}
