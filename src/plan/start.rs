@@ -556,6 +556,7 @@ fn nameless_kind(record: &Record) -> Kind {
         attributes: Vec::new(),
         data: false,
         act: false,
+        stored: false,
         holds_data: false,
         identity: Vec::new(),
         id: "id".into(),

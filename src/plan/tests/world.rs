@@ -380,6 +380,7 @@ fn kind(name: &str) -> Kind {
         attributes: Vec::new(),
         data: false,
         act: false,
+        stored: false,
         holds_data: false,
         identity: Vec::new(),
         id: "id".into(),
