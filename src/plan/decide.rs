@@ -48,6 +48,12 @@ pub(super) struct Decision {
     pub refused: Option<Diagnostic>,
 }
 
+/// Why an object is replaced where no attribute's declaration says it; each completes "the platform cannot …".
+pub(super) const REASONS: [&str; 3] = [BETWEEN_PROVIDERS, REPLACE_ON, IN_PLACE];
+const BETWEEN_PROVIDERS: &str = "move it between provider instances";
+const REPLACE_ON: &str = "keep it when a value of `replace_on` changes";
+const IN_PLACE: &str = "change one in place";
+
 /// Decides what has to happen to one declared resource. Pure: `tests.rs` beside this file is a table of the rows.
 pub(super) fn decide(case: &Case<'_>) -> Decision {
     let kind = &case.desired.kind;
@@ -120,7 +126,8 @@ fn compare(case: &Case<'_>, record: &Arc<Record>, live: Option<&Arc<Fields>>) ->
         fields.iter().filter_map(|field| field.after.as_ref()).chain(triggers.iter().map(|trigger| trigger.value)),
     ));
     let record_only = record_changes(desired, record);
-    reasons.extend(record_only.reasons);
+    let said = program_changes || drifts;
+    reasons.extend(record_only.reasons.into_iter().filter(|reason| !said || !matches!(reason, Reason::Changed { .. })));
 
     let forced = |certain: bool| {
         fields.iter().any(|field| field.forces_replacement.is_some() && is_certain(field) == certain)
@@ -192,7 +199,7 @@ pub fn would_replace(desired: &DesiredResource, record: &Record) -> Vec<FieldCha
         path: vec![Step::Field("replace_on".into())],
         before: None,
         after: None,
-        forces_replacement: Some("keep it when a value of `replace_on` changes"),
+        forces_replacement: Some(REPLACE_ON),
         cause: Some(trigger.span),
     }));
     fields.retain(|field| field.forces_replacement.is_some());
@@ -222,7 +229,7 @@ fn provider_change(desired: &DesiredResource, record: &Record) -> Vec<FieldChang
         path: vec![Step::Field("provider".into())],
         before: Some(Value::engine(Data::Provider(record.provider.clone()))),
         after: Some(Value::engine(Data::Provider(desired.provider.clone()))),
-        forces_replacement: Some("move it between provider instances"),
+        forces_replacement: Some(BETWEEN_PROVIDERS),
         cause: Some(desired.called_at),
     }]
 }
@@ -253,7 +260,7 @@ fn mark_forcing(kind: &Kind, attribute: Option<&Attribute>, fields: &mut [FieldC
         field.forces_replacement = match attribute.map(|attribute| attribute.on_change) {
             Some(OnChange::Replace(why)) => Some(why),
             Some(OnChange::GrowOnly(why)) if !grows(field) => Some(why),
-            _ if !kind.updatable => Some("change one in place"),
+            _ if !kind.updatable => Some(IN_PLACE),
             _ => None,
         };
         // What goes away has no place of its own: the item that no longer says it is the nearest.

@@ -9,6 +9,7 @@
 mod decide;
 pub mod diff;
 pub mod effects;
+pub mod file;
 mod fits;
 mod guard;
 mod moves;

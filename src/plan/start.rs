@@ -549,7 +549,7 @@ fn unknown_kind(record: &Record) -> Diagnostic {
 }
 
 /// What is needed of a kind that nobody knows any more, to forget a resource of it.
-fn nameless_kind(record: &Record) -> Kind {
+pub(super) fn nameless_kind(record: &Record) -> Kind {
     Kind {
         name: record.kind.clone(),
         doc: "a kind that this version does not know",
