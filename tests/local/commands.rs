@@ -3,7 +3,7 @@
 use stackwright::model::Value;
 use stackwright::providers::contract::{CallError, Found};
 
-use crate::machine::{Machine, fields, int, map, shell, text, with, words};
+use crate::machine::{Machine, fields, int, lives, map, shell, text, until, with, words};
 
 #[tokio::test]
 async fn a_command_runs_once_and_is_known_to_have_run() {
@@ -56,9 +56,47 @@ async fn ports_differ_and_stay_with_their_names() {
 }
 
 #[tokio::test]
-async fn two_kinds_do_not_share_one_name() {
+async fn two_kinds_can_share_a_name() {
     let machine = Machine::new();
-    machine.create("local.port", fields([("name", Value::text("one"))])).await.expect("a port");
-    let words = words(machine.create("local.command", shell("one", "true")).await);
-    assert!(words.contains("`local.port`"), "{words}");
+    let port = machine.create("local.port", fields([("name", Value::text("one"))])).await.expect("a port");
+    let command = machine.create("local.command", shell("one", "true")).await.expect("it ran");
+    machine.delete("local.command", &command).await.expect("forgotten");
+    assert_eq!(machine.read("local.port", &port).await.as_ref(), Some(&port));
+}
+
+#[tokio::test]
+async fn a_command_that_is_given_up_ends_with_what_it_started() {
+    let machine = std::sync::Arc::new(Machine::new());
+    let inputs = shell("slow", "sleep 1000 & echo $! > child; echo $$ > leader; wait");
+    let running = tokio::spawn({
+        let machine = machine.clone();
+        async move { machine.create("local.command", inputs).await }
+    });
+    let read = |name: &str| std::fs::read_to_string(machine.stack_dir().join(name)).ok()?.trim().parse::<i32>().ok();
+    until("its start", || read("leader").is_some()).await;
+    running.abort();
+    let pids = [read("child"), read("leader")].map(|pid| pid.expect("it wrote both"));
+    until("its end", || !pids.into_iter().any(lives)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_and_removed_at_once_does_not_meet() {
+    let machine = std::sync::Arc::new(Machine::new());
+    let one = |number: usize| {
+        let machine = machine.clone();
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let path = Value::text(format!("dir/{number}"));
+                let file = machine.create("local.file", fields([("path", path), ("content", Value::text("x"))])).await?;
+                let port = machine.create("local.port", fields([("name", Value::text(format!("port-{number}")))])).await?;
+                machine.delete("local.file", &file).await?;
+                machine.delete("local.port", &port).await?;
+            }
+            Ok::<_, CallError>(())
+        })
+    };
+    for task in (0..4).map(one).collect::<Vec<_>>() {
+        task.await.expect("no panic").expect("no refusal");
+    }
+    assert!(!machine.data_dir().exists(), "nothing is left: {:?}", machine.files());
 }

@@ -46,6 +46,12 @@ impl Machine {
         connect(self.dir.path(), &self.store_id)
     }
 
+    /// Lets other users of the machine pass through its directory, as most directories of a stack do.
+    pub fn let_others_pass(&self) {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(self.dir.path(), mode).expect("it is ours");
+    }
+
     pub fn stack_dir(&self) -> PathBuf {
         self.dir.path().join("stack")
     }

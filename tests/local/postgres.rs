@@ -86,8 +86,10 @@ async fn a_killed_server_is_drift_and_its_data_outlives_an_interrupted_creation(
         return;
     }
     let machine = Machine::new();
+    machine.let_others_pass();
     // What a creation that was killed half-way leaves: a directory that never took its place.
     let made = machine.create_as("first", KIND, database("password")).await.expect("it is ready");
+    assert!(std::path::Path::new(text(&made, "location")).starts_with(machine.data_dir()));
     query(&made, "app", "password", "create table t (a int); insert into t values (7)").expect("written");
     assert_eq!(pid(&is_done(machine.find_created("first", KIND, database("password")).await)), pid(&made));
     std::fs::create_dir(std::path::Path::new(text(&made, "location")).join("data.new")).expect("made");

@@ -150,7 +150,7 @@ async fn an_interrupted_start_is_adopted_by_its_token_also_without_a_note() {
     assert_eq!((pid(&found), int(&found, "port")), (pid(&made), int(&made, "port")));
     assert!(matches!(machine.find_created("second", "local.process", server("api")).await, Found::Absent));
 
-    std::fs::remove_file(machine.data_dir().join("run/api.json")).expect("the note was there");
+    std::fs::remove_file(machine.data_dir().join("run/api.process.json")).expect("the note was there");
     let with_port = with(&server("api"), "port", made["port"].clone());
     assert_eq!(pid(&is_done(machine.find_created("first", "local.process", with_port).await)), pid(&made));
     assert_eq!(machine.read("local.process", &made).await.map(|seen| pid(&seen)), Some(pid(&made)));
@@ -167,7 +167,7 @@ async fn a_pid_that_is_now_somebody_elses_is_left_alone() {
     let machine = Machine::new();
     let made = machine.create("local.process", shell("sleeper", "exec sleep 1000")).await.expect("started");
     let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().expect("started");
-    let note = machine.data_dir().join("run/sleeper.json");
+    let note = machine.data_dir().join("run/sleeper.process.json");
     let text = std::fs::read_to_string(&note).expect("a note");
     std::fs::write(&note, text.replace(&format!("\"pid\": {}", pid(&made)), &format!("\"pid\": {}", stranger.id())))
         .expect("written");

@@ -15,18 +15,17 @@ pub const KIND: &str = "local.command";
 
 pub async fn create(ground: &Ground, call: &Call, given: &Fields) -> Result<Fields, CallError> {
     let name = ground.name(KIND, given)?;
-    ground.place.refuse_taken(KIND, name.name)?;
     let (dir, env) = (directory(ground, given)?, environment(given, 0)?);
     let (program, arguments) = program(given, "command", &dir, &env)?;
-    let (log, from) = ground.place.open_log(name.name)?;
+    let (log, from) = ground.place.open_log(KIND, name.name)?;
     let helper = Helper { program: &program, arguments, dir: &dir, env, user: None, input: Vec::new(), log };
     let status = helper::run(helper, &*ground.clock, call.not_after).await?;
     if !status.success() {
         let words = format!("the command failed with {}", exit_words(status));
-        return Err(refused("command", with_log(words, &ground.place.log(name.name), from, &inputs::secrets(given, &[]))));
+        return Err(refused("command", with_log(words, &ground.place.log(KIND, name.name), from, &inputs::secrets(given, &[]))));
     }
     let note = Note { kind: KIND.into(), token: call.token.clone(), port: None, process: None, location: None };
-    ground.place.keep_note(name.name, &note)?;
+    ground.place.keep_note(KIND, name.name, &note)?;
     Ok(attributes(ground, given))
 }
 
@@ -42,13 +41,13 @@ pub fn read(known: &Fields) -> Option<Fields> {
 
 pub fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     let name = ground.name(KIND, before)?;
-    ground.place.remove_log(name.name)?;
-    ground.place.drop_note(name.name)
+    ground.place.remove_log(KIND, name.name)?;
+    ground.place.drop_note(KIND, name.name)
 }
 
 fn attributes(ground: &Ground, given: &Fields) -> Fields {
     let mut all = given.clone();
     let name = inputs::optional_text(given, "name").unwrap_or_default();
-    all.insert("log".into(), Value::text(ground.place.log(name).to_string_lossy().into_owned()));
+    all.insert("log".into(), Value::text(ground.place.log(KIND, name).to_string_lossy().into_owned()));
     all
 }

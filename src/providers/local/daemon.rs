@@ -107,8 +107,8 @@ impl Name<'_> {
             process: None,
             location: start.location.clone(),
         };
-        self.place.keep_note(self.name, &note)?;
-        let (log, log_from) = self.place.open_log(self.name)?;
+        self.place.keep_note(self.kind, self.name, &note)?;
+        let (log, log_from) = self.place.open_log(self.kind, self.name)?;
         let second = log.try_clone().map_err(|error| refused("", format!("cannot open the log twice: {error}")))?;
 
         let mut command = Command::new(&start.program);
@@ -127,8 +127,8 @@ impl Name<'_> {
         // One that has ended already has left no start time; its note then tells of a process that is never found.
         let started = processes::look(pid).map(|process| process.started).unwrap_or_default();
         note.process = Some(Started { pid, started, boot: processes::boot() });
-        self.place.keep_note(self.name, &note)?;
-        Ok(Fresh { pid, log: self.place.log(self.name), log_from })
+        self.place.keep_note(self.kind, self.name, &note)?;
+        Ok(Fresh { pid, log: self.place.log(self.kind, self.name), log_from })
     }
 
     /// Ends it and all that it has started, so that nothing is left: `signal` first, to its whole session or to it alone, and
@@ -183,8 +183,8 @@ impl Fresh {
     }
 
     /// As one that was found running, whose log is shown from its end.
-    pub fn found(place: &Place, name: &str, pid: i32) -> Fresh {
-        Fresh { pid, log: place.log(name), log_from: 0 }
+    pub fn found(name: &Name<'_>, pid: i32) -> Fresh {
+        Fresh { pid, log: name.place.log(name.kind, name.name), log_from: 0 }
     }
 }
 

@@ -28,11 +28,9 @@ pub fn write(place: &Place, inputs: &Fields) -> Result<Fields, CallError> {
     let mode = mode(inputs, content)?;
     let (above, name) = split(path)?;
     let root = place.files();
-    place.make_dir(&root)?;
-    let failed = |errno: Errno| cannot("write", &root.join(path), &errno.into());
-    let dir = open_dir(&root, &above, true).map_err(failed)?;
     let text = content.as_text().expect("it was looked at above");
-    write_beside(&dir, name, text.as_bytes(), mode).map_err(failed)?;
+    let written = place.within(&root, || Ok(write_beside(&open_dir(&root, &above, true)?, name, text.as_bytes(), mode)?));
+    written.map_err(|error| cannot("write", &root.join(path), &error))?;
     Ok(attributes(place, path, content, inputs))
 }
 

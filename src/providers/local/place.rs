@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::refused;
 use crate::providers::contract::{CallError, Surroundings};
 
 /// The directories of one environment. Nothing is made before it is needed.
@@ -34,8 +33,13 @@ impl Place {
         self.data_dir.join("files")
     }
 
-    pub fn log(&self, name: &str) -> PathBuf {
-        self.data_dir.join("logs").join(format!("{name}.log"))
+    /// `logs/api.log` for a process, `logs/main.redis.log` for anything else, so that two kinds can share a name.
+    pub fn log(&self, kind: &str, name: &str) -> PathBuf {
+        let file = match short(kind) {
+            "process" => format!("{name}.log"),
+            kind => format!("{name}.{kind}.log"),
+        };
+        self.data_dir.join("logs").join(file)
     }
 
     /// The directory of one server's own files.
@@ -47,64 +51,67 @@ impl Place {
         self.data_dir.join("run")
     }
 
-    fn note_path(&self, name: &str) -> PathBuf {
-        self.notes().join(format!("{name}.json"))
+    pub fn note_path(&self, kind: &str, name: &str) -> PathBuf {
+        self.notes().join(format!("{name}.{}.json", short(kind)))
     }
 
     /// The note of that name; none where it is missing or cannot be read as one: then the processes themselves are asked.
     pub fn note(&self, kind: &str, name: &str) -> Option<Note> {
-        let note = read_note(&self.note_path(name))?;
-        (note.kind == kind).then_some(note)
+        read_note(&self.note_path(kind, name))
     }
 
-    pub fn keep_note(&self, name: &str, note: &Note) -> Result<(), CallError> {
-        let path = self.note_path(name);
+    pub fn keep_note(&self, kind: &str, name: &str, note: &Note) -> Result<(), CallError> {
+        let path = self.note_path(kind, name);
         let text = serde_json::to_vec_pretty(note).expect("a note is plain data");
-        self.make_dir(&self.notes())?;
-        write_whole(&path, &text, 0o600).map_err(|error| cannot("write", &path, &error))
+        self.within(&self.notes(), || write_whole(&path, &text, 0o600)).map_err(|error| cannot("write", &path, &error))
     }
 
-    pub fn drop_note(&self, name: &str) -> Result<(), CallError> {
-        let path = self.note_path(name);
+    pub fn drop_note(&self, kind: &str, name: &str) -> Result<(), CallError> {
+        let path = self.note_path(kind, name);
         ignore_absent(fs::remove_file(&path)).map_err(|error| cannot("remove", &path, &error))?;
         self.tidy(&self.notes());
         Ok(())
     }
 
-    /// Refuses a name that something of another kind has here, since log and note would be one.
-    pub fn refuse_taken(&self, kind: &str, name: &str) -> Result<(), CallError> {
-        match read_note(&self.note_path(name)) {
-            Some(note) if note.kind != kind => {
-                Err(refused("name", format!("the name `{name}` is that of a `{}` here; another `name` is needed", note.kind)))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Makes a directory and those above it. As root they can be passed through, since servers run as another user; else they
     /// are this user's alone.
     pub fn make_dir(&self, dir: &Path) -> Result<(), CallError> {
+        self.within(dir, || Ok(())).map_err(|error| cannot("make", dir, &error))
+    }
+
+    /// Does something in a directory that is made if need be. Somebody who has removed the last thing in it may remove it at the
+    /// same time: then once more.
+    pub fn within<T>(&self, dir: &Path, mut act: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        const TIMES: u32 = 10;
         let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
-        let made = fs::DirBuilder::new().recursive(true).mode(mode).create(dir);
-        made.map_err(|error| cannot("make", dir, &error))
+        let mut once = || fs::DirBuilder::new().recursive(true).mode(mode).create(dir).and_then(|()| act());
+        for _ in 1..TIMES {
+            match once() {
+                // "Exists" is what making it says where it was there, and was gone when that was looked at.
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {}
+                other => return other,
+            }
+        }
+        once()
     }
 
     /// Opens a log to append to; one above 10 MiB is put aside first. Gives the place where what is new begins.
-    pub fn open_log(&self, name: &str) -> Result<(fs::File, u64), CallError> {
+    pub fn open_log(&self, kind: &str, name: &str) -> Result<(fs::File, u64), CallError> {
         const LARGE: u64 = 10 << 20;
-        let path = self.log(name);
-        self.make_dir(path.parent().expect("a log lies in a directory"))?;
+        let path = self.log(kind, name);
         if fs::metadata(&path).is_ok_and(|found| found.len() > LARGE) {
             fs::rename(&path, path.with_extension("log.1")).map_err(|error| cannot("put aside", &path, &error))?;
         }
-        let opened = fs::OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(&path);
+        let mut options = fs::OpenOptions::new();
+        options.create(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let opened = self.within(path.parent().expect("a log lies in a directory"), || options.open(&path));
         let file = opened.map_err(|error| cannot("open", &path, &error))?;
         let length = file.metadata().map_err(|error| cannot("open", &path, &error))?.len();
         Ok((file, length))
     }
 
-    pub fn remove_log(&self, name: &str) -> Result<(), CallError> {
-        for path in [self.log(name), self.log(name).with_extension("log.1")] {
+    pub fn remove_log(&self, kind: &str, name: &str) -> Result<(), CallError> {
+        for path in [self.log(kind, name), self.log(kind, name).with_extension("log.1")] {
             ignore_absent(fs::remove_file(&path)).map_err(|error| cannot("remove", &path, &error))?;
         }
         self.tidy(&self.data_dir.join("logs"));
@@ -125,6 +132,11 @@ impl Place {
             fs::remove_dir(&self.data_dir).ok();
         }
     }
+}
+
+/// `redis` of `local.redis`.
+fn short(kind: &str) -> &str {
+    kind.rsplit('.').next().unwrap_or(kind)
 }
 
 /// What is kept of a thing that runs, or has a port, to find it again. Holds no secret.

@@ -10,7 +10,6 @@ pub const KIND: &str = "local.port";
 
 pub fn create(ground: &Ground, call: &Call, given: &Fields) -> Result<Fields, CallError> {
     let name = ground.name(KIND, given)?;
-    ground.place.refuse_taken(KIND, name.name)?;
     let port = match name.note().and_then(|note| note.port) {
         Some(port) => port,
         None => ports::choose(&ground.place, KIND, name.name)?,
@@ -26,7 +25,7 @@ pub fn read(ground: &Ground, known: &Fields) -> Result<Option<Fields>, CallError
 
 pub fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     inputs::port(before).into_iter().for_each(ports::give_back);
-    ground.place.drop_note(ground.name(KIND, before)?.name)
+    ground.place.drop_note(KIND, ground.name(KIND, before)?.name)
 }
 
 pub fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option<Fields>, CallError> {
@@ -36,7 +35,7 @@ pub fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option<Field
 
 fn keep(ground: &Ground, token: &str, given: &Fields, port: u16) -> Result<Fields, CallError> {
     let note = Note { kind: KIND.into(), token: token.into(), port: Some(port), process: None, location: None };
-    ground.place.keep_note(ground.name(KIND, given)?.name, &note)?;
+    ground.place.keep_note(KIND, ground.name(KIND, given)?.name, &note)?;
     Ok(with_port(given, port))
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -23,7 +24,7 @@ static GIVEN: Mutex<BTreeMap<u16, String>> = Mutex::new(BTreeMap::new());
 /// A port that is free now and that no note of this stack's environments holds. The caller notes it.
 pub fn choose(place: &Place, kind: &str, name: &str) -> Result<u16, CallError> {
     let mark = place.mark_of(kind, name);
-    let noted = noted_ports(place, name);
+    let noted = noted_ports(place, &place.note_path(kind, name));
     let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     let start = u16::from_be_bytes(Sha256::digest(mark.as_bytes())[..2].try_into().expect("two bytes")) % COUNT;
     let mut candidates = (0..COUNT).map(|step| FIRST + (start + step) % COUNT);
@@ -47,12 +48,11 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Ports in notes of this stack's environments, also of what is stopped now, but for that of `name` itself.
-fn noted_ports(place: &Place, name: &str) -> BTreeSet<u16> {
-    let own = place.notes().join(format!("{name}.json"));
+/// Ports in notes of this stack's environments, also of what is stopped now, but for the note `own`.
+fn noted_ports(place: &Place, own: &Path) -> BTreeSet<u16> {
     let environments = place.data_dir.parent().and_then(|above| fs::read_dir(above).ok());
     let notes = environments.into_iter().flatten().flatten().filter_map(|entry| fs::read_dir(entry.path().join("run")).ok());
-    let paths = notes.flatten().flatten().map(|entry| entry.path()).filter(|path| *path != own);
+    let paths = notes.flatten().flatten().map(|entry| entry.path()).filter(|path| path != own);
     paths.filter_map(|path| read_note(&path)?.port).collect()
 }
 

@@ -38,7 +38,6 @@ const HELPER: Duration = Duration::from_secs(120);
 
 pub async fn create(ground: &Ground, call: &Call, given: &Fields) -> Result<Fields, CallError> {
     let name = ground.name(KIND, given)?;
-    ground.place.refuse_taken(KIND, name.name)?;
     let installed = programs::postgres();
     let newest = installed.first().ok_or_else(|| super::refused_by(programs::no_postgres()))?;
     let note = name.note();
@@ -60,7 +59,7 @@ pub async fn create(ground: &Ground, call: &Call, given: &Fields) -> Result<Fiel
     };
     if started.is_err() && !found {
         remove_data(ground, &location)?;
-        ground.place.drop_note(name.name)?;
+        ground.place.drop_note(KIND, name.name)?;
     }
     started
 }
@@ -111,8 +110,8 @@ pub async fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     let location = location_of(ground, before)?;
     stop(ground, before).await?;
     remove_data(ground, &location)?;
-    ground.place.remove_log(name.name)?;
-    ground.place.drop_note(name.name)?;
+    ground.place.remove_log(KIND, name.name)?;
+    ground.place.drop_note(KIND, name.name)?;
     inputs::port(before).into_iter().for_each(ports::give_back);
     Ok(())
 }
@@ -123,7 +122,7 @@ pub async fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option
     let Some(port) = name.note().and_then(|note| note.port).or(inputs::port(given)) else { return Ok(None) };
     let (location, installed) = (location_of(ground, given)?, programs::postgres());
     let server = server_of(&location, &installed)?;
-    let fresh = Fresh::found(&ground.place, name.name, process.pid);
+    let fresh = Fresh::found(&name, process.pid);
     let ready = wait_ready(ground, port, given, &fresh).await;
     Ok(ready.is_ok().then(|| attributes(ground, given, Some(port), Some(process.pid), &location, server)))
 }
@@ -264,7 +263,7 @@ async fn run(
     given: &Fields,
 ) -> Result<(), CallError> {
     let name = ground.name(KIND, given)?.name;
-    let (log, from) = ground.place.open_log(name)?;
+    let (log, from) = ground.place.open_log(KIND, name)?;
     let path = server.bin.join(program);
     let helper = Helper { program: &path, arguments, dir, env: environment(), user: user::for_postgres(), input, log };
     let status = helper::run(helper, &*ground.clock, HELPER).await?;
@@ -272,7 +271,7 @@ async fn run(
         return Ok(());
     }
     let words = format!("{program} failed with {}", exit_words(status));
-    Err(refused("", with_log(words, &ground.place.log(name), from, &inputs::secrets(given, &["password"]))))
+    Err(refused("", with_log(words, &ground.place.log(KIND, name), from, &inputs::secrets(given, &["password"]))))
 }
 
 fn environment() -> Vec<(OsString, OsString)> {
@@ -421,7 +420,7 @@ fn attributes(
 ) -> Fields {
     let mut all = given.clone();
     let name = inputs::optional_text(given, "name").unwrap_or_default();
-    all.insert("log".into(), Value::text(ground.place.log(name).to_string_lossy().into_owned()));
+    all.insert("log".into(), Value::text(ground.place.log(KIND, name).to_string_lossy().into_owned()));
     all.insert("host".into(), Value::text("127.0.0.1"));
     all.insert("server_version".into(), Value::text(&*server.version));
     all.insert("location".into(), Value::text(location.to_string_lossy().into_owned()));

@@ -22,14 +22,13 @@ const RESTARTS: [&str; 7] = ["command", "dir", "build", "env", "port", "revision
 /// Builds and starts it; what an earlier attempt left is ended first.
 pub async fn create(ground: &Ground, call: &Call, given: &Fields) -> Result<Fields, CallError> {
     let name = ground.name(KIND, given)?;
-    ground.place.refuse_taken(KIND, name.name)?;
     build(ground, call, given).await?;
     let noted = name.note().and_then(|note| note.port);
     stop(ground, given).await?;
     let started = start(ground, call, given, noted).await;
     if started.is_err() {
         // Nothing exists that a note could tell of; the log stays, to be read.
-        ground.place.drop_note(name.name)?;
+        ground.place.drop_note(KIND, name.name)?;
     }
     started
 }
@@ -48,7 +47,7 @@ pub async fn update(
         let port = inputs::port(before).or(inputs::port(given)).unwrap_or_default();
         if let Some(health) = Health::of(given, port) {
             let secrets = inputs::secrets(given, &[]);
-            wait_healthy(&health, &Fresh::found(&ground.place, name.name, process.pid), &secrets, &*ground.clock).await?;
+            wait_healthy(&health, &Fresh::found(&name, process.pid), &secrets, &*ground.clock).await?;
         }
         return Ok(attributes(ground, given, Some(port), Some(process.pid)));
     }
@@ -74,8 +73,8 @@ pub fn read(ground: &Ground, known: &Fields) -> Result<Option<Fields>, CallError
 pub async fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     let name = ground.name(KIND, before)?;
     stop(ground, before).await?;
-    ground.place.remove_log(name.name)?;
-    ground.place.drop_note(name.name)?;
+    ground.place.remove_log(KIND, name.name)?;
+    ground.place.drop_note(KIND, name.name)?;
     inputs::port(before).into_iter().for_each(ports::give_back);
     Ok(())
 }
@@ -85,7 +84,7 @@ pub async fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option
     let name = ground.name(KIND, given)?;
     let Some(process) = name.find_by_token(&call.token) else { return Ok(None) };
     let port = name.note().and_then(|note| note.port).or(inputs::port(given));
-    let fresh = Fresh::found(&ground.place, name.name, process.pid);
+    let fresh = Fresh::found(&name, process.pid);
     if let Some(health) = port.and_then(|port| Health::of(given, port)) {
         if wait_healthy(&health, &fresh, &[], &*ground.clock).await.is_err() {
             return Ok(None);
@@ -158,14 +157,14 @@ async fn build(ground: &Ground, call: &Call, given: &Fields) -> Result<(), CallE
     }
     let (dir, env) = (directory(ground, given)?, environment(given, inputs::port(given).unwrap_or_default())?);
     let (program, arguments) = program(given, "build", &dir, &env)?;
-    let (log, from) = ground.place.open_log(name.name)?;
+    let (log, from) = ground.place.open_log(KIND, name.name)?;
     let helper = Helper { program: &program, arguments, dir: &dir, env, user: None, input: Vec::new(), log };
     let status = helper::run(helper, &*ground.clock, call.not_after).await?;
     if status.success() {
         return Ok(());
     }
     let words = format!("the build failed with {}", exit_words(status));
-    let words = with_log(words, &ground.place.log(name.name), from, &inputs::secrets(given, &[]));
+    let words = with_log(words, &ground.place.log(KIND, name.name), from, &inputs::secrets(given, &[]));
     Err(refused("build", words))
 }
 
@@ -225,7 +224,7 @@ pub fn program(
 fn attributes(ground: &Ground, given: &Fields, port: Option<u16>, pid: Option<i32>) -> Fields {
     let mut all = given.clone();
     let name = inputs::optional_text(given, "name").unwrap_or_default();
-    all.insert("log".into(), Value::text(ground.place.log(name).to_string_lossy().into_owned()));
+    all.insert("log".into(), Value::text(ground.place.log(KIND, name).to_string_lossy().into_owned()));
     all.insert("host".into(), Value::text("127.0.0.1"));
     if let Some(port) = port {
         all.insert("port".into(), Value::int(port.into()));
@@ -239,6 +238,6 @@ impl daemon::Name<'_> {
     /// Notes something that is meant not to run, so that it exists and keeps its port.
     pub fn keep_stopped(&self, token: &str, port: u16, location: Option<PathBuf>) -> Result<(), CallError> {
         let note = super::place::Note { kind: self.kind.into(), token: token.into(), port: Some(port), process: None, location };
-        self.place.keep_note(self.name, &note)
+        self.place.keep_note(self.kind, self.name, &note)
     }
 }

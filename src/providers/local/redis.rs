@@ -25,13 +25,12 @@ const ASK: Duration = Duration::from_secs(2);
 
 pub async fn create(ground: &Ground, call: &Call, given: &Fields) -> Result<Fields, CallError> {
     let name = ground.name(KIND, given)?;
-    ground.place.refuse_taken(KIND, name.name)?;
     let redis = installed()?;
     let noted = name.note().and_then(|note| note.port);
     stop(ground, given).await?;
     let started = start(ground, call, given, &redis, noted).await;
     if started.is_err() {
-        ground.place.drop_note(name.name)?;
+        ground.place.drop_note(KIND, name.name)?;
         if !inputs::flag(given, "persistent", false) {
             ground.place.remove_tree(&ground.place.home("redis", name.name))?;
         }
@@ -84,8 +83,8 @@ pub async fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     let name = ground.name(KIND, before)?;
     stop(ground, before).await?;
     ground.place.remove_tree(&ground.place.home("redis", name.name))?;
-    ground.place.remove_log(name.name)?;
-    ground.place.drop_note(name.name)?;
+    ground.place.remove_log(KIND, name.name)?;
+    ground.place.drop_note(KIND, name.name)?;
     inputs::port(before).into_iter().for_each(ports::give_back);
     Ok(())
 }
@@ -94,7 +93,7 @@ pub async fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option
     let name = ground.name(KIND, given)?;
     let Some(process) = name.find_by_token(&call.token) else { return Ok(None) };
     let Some(port) = name.note().and_then(|note| note.port).or(inputs::port(given)) else { return Ok(None) };
-    let fresh = Fresh::found(&ground.place, name.name, process.pid);
+    let fresh = Fresh::found(&name, process.pid);
     let ready = wait_ready(ground, port, inputs::text(given, "password")?, &fresh).await;
     Ok(ready.is_ok().then(|| attributes(ground, given, Some(port), Some(process.pid), &version_here())))
 }
@@ -202,9 +201,9 @@ fn write_config(ground: &Ground, given: &Fields, port: u16, redis: &Redis) -> Re
         config.push_str("set-proc-title no\n");
     }
     let home = ground.place.home("redis", ground.name(KIND, given)?.name);
-    ground.place.make_dir(&home)?;
     let path = home.join("redis.conf");
-    write_whole(&path, config.as_bytes(), 0o600).map_err(|error| cannot("write", &path, &error))
+    let written = ground.place.within(&home, || write_whole(&path, config.as_bytes(), 0o600));
+    written.map_err(|error| cannot("write", &path, &error))
 }
 
 /// `set-proc-title` came with 6.2.
@@ -224,7 +223,7 @@ fn version_here() -> String {
 fn attributes(ground: &Ground, given: &Fields, port: Option<u16>, pid: Option<i32>, version: &str) -> Fields {
     let mut all = given.clone();
     let name = inputs::optional_text(given, "name").unwrap_or_default();
-    all.insert("log".into(), Value::text(ground.place.log(name).to_string_lossy().into_owned()));
+    all.insert("log".into(), Value::text(ground.place.log(KIND, name).to_string_lossy().into_owned()));
     all.insert("host".into(), Value::text("127.0.0.1"));
     all.insert("server_version".into(), Value::text(version));
     if let Some(port) = port {

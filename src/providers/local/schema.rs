@@ -1,15 +1,20 @@
 //! The declaration of `local`: what can exist on one's own machine.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::model::schema::{Alphabet, Attribute, Given, Naming, OnChange, Recovery, ReplaceOrder, Unique};
-use crate::model::types::{Bounds, FieldType, Need, ObjectType, TextRule};
-use crate::model::{Data, Kind, Name, ProviderSchema, Type, Value};
+use crate::model::schema::{Alphabet, Attribute, Given, Recovery, ReplaceOrder, Unique};
+use crate::model::types::{Bounds, Need, TextRule};
+use crate::model::{Kind, Name, ProviderSchema, Type, Value};
+use crate::providers::declare::{
+    attribute, computed, default, empty_list, empty_map, fields, given, int, mib, names, object, one_of, seconds,
+};
 
 /// Raised whenever a kind changes in a way that old records do not fit.
 const VERSION: u32 = 1;
+
+/// A build may compile a whole program.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(1800);
 
 pub fn schema() -> Arc<ProviderSchema> {
     static SCHEMA: OnceLock<Arc<ProviderSchema>> = OnceLock::new();
@@ -22,7 +27,7 @@ fn build() -> ProviderSchema {
         name: "local".into(),
         doc: "This machine: stored values, files, processes, a PostgreSQL and a Redis of one's own. Needs no account.",
         settings: Vec::new(),
-        kinds: kinds.into_iter().map(|kind| (short_name(&kind), Arc::new(kind))).collect::<BTreeMap<_, _>>(),
+        kinds: kinds.into_iter().map(|kind| (short_name(&kind), Arc::new(kind))).collect(),
         network: None,
         version: VERSION,
         on_this_machine: true,
@@ -36,52 +41,52 @@ fn short_name(kind: &Kind) -> Name {
 fn value() -> Kind {
     Kind {
         attributes: vec![
-            optional("input", "What to store.", Type::Any),
-            computed("id", "A random id that stays as long as the value exists.", Type::TEXT, &[]),
-            computed("output", "What is stored.", Type::Any, &["input"]),
+            attribute("input", Type::Any, Given::Optional, "what to store"),
+            computed("id", Type::TEXT, "a random id that stays as long as the value exists"),
+            computed("output", Type::Any, "what is stored").recomputed_by(&["input"]),
         ],
+        id: "id".into(),
         stored: true,
-        ..kind("local.value", "A value that is stored in the state and nowhere else.", "id", Recovery::Put)
+        ..kind("local.value", "A value that is stored in the state and nowhere else.", Recovery::Put)
     }
 }
 
 fn file() -> Kind {
+    let mode = Type::Text(TextRule::Matches("^0[0-7]{3}$".into()));
     Kind {
         attributes: vec![
-            required(
+            attribute(
                 "path",
-                "Where, below the directory of the environment's files; neither absolute nor with `..`.",
                 Type::TEXT,
+                Given::Required,
+                "where, below the directory of the environment's files; neither absolute nor with `..`",
             )
             .replaces("move a file"),
-            required("content", "The text that it holds.", Type::TEXT).sensitive(),
-            optional(
+            attribute("content", Type::TEXT, Given::Required, "the text that it holds").sensitive(),
+            attribute(
                 "mode",
-                "Who may read and write it, in octal. Where it is left out: 0644, or 0600 where the content is secret.",
-                Type::Text(TextRule::Matches("^0[0-7]{3}$".into())),
+                mode,
+                Given::Optional,
+                "who may read and write it, in octal; left out: 0644, or 0600 where the content is secret",
             ),
-            computed("location", "The absolute path.", Type::TEXT, &[]),
-            computed(
-                "sha256",
-                "Digest of the content in hex; absent where the content is secret.",
-                Type::TEXT.optional(),
-                &["content"],
-            ),
+            computed("location", Type::TEXT, "the absolute path"),
+            computed("sha256", Type::TEXT.optional(), "digest of the content in hex; absent where the content is secret")
+                .recomputed_by(&["content"]),
         ],
-        identity: vec!["path".into()],
-        ..kind("local.file", "A text file in the environment's own directory on this machine.", "path", Recovery::Put)
+        identity: names(&["path"]),
+        id: "path".into(),
+        ..kind("local.file", "A text file in the environment's own directory on this machine.", Recovery::Put)
     }
 }
 
 fn port() -> Kind {
     Kind {
-        attributes: vec![name_attribute(), computed("port", "A free TCP port, kept as long as this exists.", PORT, &[])],
-        identity: vec!["name".into()],
+        attributes: vec![name(), computed("port", int(1, 65535), "a free TCP port, kept as long as this exists")],
+        identity: names(&["name"]),
         updatable: false,
         ..kind(
             "local.port",
             "A TCP port of 127.0.0.1 that nothing else here is given, so that its user's address is known early.",
-            "name",
             Recovery::Put,
         )
     }
@@ -90,21 +95,19 @@ fn port() -> Kind {
 fn command() -> Kind {
     Kind {
         attributes: vec![
-            name_attribute(),
-            required("command", "The program and its arguments; it has to end with 0.", command_type()),
-            with_default("dir", "Where it runs, from the stack's directory.", Type::Text(TextRule::Path), Value::text(".")),
-            with_default("env", "Its environment, besides the usual variables of a shell.", Type::map(Type::TEXT), empty_map())
-                .sensitive(),
-            computed("log", "The file that holds what it wrote.", Type::TEXT, &[]),
+            name(),
+            attribute("command", words(), Given::Required, "the program and its arguments; it has to end with 0"),
+            dir(),
+            env("its environment, besides the usual variables of a shell"),
+            computed("log", Type::TEXT, "the file that holds what it wrote"),
         ],
         act: true,
-        identity: vec!["name".into()],
+        identity: names(&["name"]),
         updatable: false,
         timeout: BUILD_TIMEOUT,
         ..kind(
             "local.command",
             "A program that runs to its end once, such as a migration. One that was interrupted is run again.",
-            "name",
             Recovery::Put,
         )
     }
@@ -112,187 +115,181 @@ fn command() -> Kind {
 
 fn process() -> Kind {
     let restarts = ["command", "dir", "build", "env", "port", "revision", "running"];
+    let stop = object(
+        "stop",
+        vec![("signal", Type::TEXT, default(Value::text("SIGTERM"))), ("grace", Type::Duration, default(seconds(10)))],
+    );
+    let asked_to_stop = fields(vec![("signal", Value::text("SIGTERM")), ("grace", seconds(10))]);
     Kind {
         attributes: vec![
-            name_attribute(),
-            required(
+            name(),
+            attribute(
                 "command",
-                "The program and its arguments. Not a place for secrets: every user of the machine can see it.",
-                command_type(),
+                words(),
+                Given::Required,
+                "the program and its arguments; every user of the machine can see them",
             ),
-            with_default("dir", "Where it runs, from the stack's directory.", Type::Text(TextRule::Path), Value::text(".")),
-            optional(
+            dir(),
+            attribute(
                 "build",
-                "A program that runs to its end before each start, while the process before still runs.",
-                command_type(),
+                words(),
+                Given::Optional,
+                "a program that runs to its end before each start, while the process before still runs",
             ),
-            with_default(
-                "env",
-                "Its environment, besides PORT and the usual variables of a shell.",
-                Type::map(Type::TEXT),
-                empty_map(),
-            )
-            .sensitive(),
-            by_either("port", "The TCP port that it is told to listen on, as PORT; a free one is chosen and kept.", PORT),
-            optional(
+            env("its environment, besides PORT and the usual variables of a shell"),
+            attribute(
+                "port",
+                int(1, 65535),
+                Given::OptionalComputed,
+                "the TCP port that it is told to listen on, as PORT; a free one is chosen and kept",
+            ),
+            attribute(
                 "health",
-                "Whether it works: asked after each start, until it answers 200.",
-                Type::Object(Arc::new(health_type())),
+                health(),
+                Given::Optional,
+                "how it says that it works: asked after each start, until it answers 200",
             ),
-            with_default(
-                "stop",
-                "How it is asked to end, and how long that may take.",
-                Type::Object(Arc::new(stop_type())),
-                default_stop(),
+            attribute("stop", stop, given(asked_to_stop), "how it is asked to end, and how long that may take"),
+            attribute(
+                "revision",
+                Type::TEXT,
+                Given::Optional,
+                "any text that changes with the program: a new one builds it and starts it anew",
             ),
-            optional("revision", "Any text that changes with the program: a new one builds it and starts it anew.", Type::TEXT),
             running(),
-            computed("host", "127.0.0.1.", Type::TEXT, &[]),
-            computed("url", "Its address here: http://127.0.0.1:PORT.", Type::TEXT, &["port"]),
-            computed("log", "The file that holds what it writes.", Type::TEXT, &[]),
-            computed("pid", "The process, while it runs.", Type::INT.optional(), &restarts),
+            computed("host", Type::TEXT, "127.0.0.1"),
+            computed("url", Type::TEXT, "its address here: http://127.0.0.1:PORT").recomputed_by(&["port"]),
+            computed("log", Type::TEXT, "the file that holds what it writes"),
+            computed("pid", Type::INT.optional(), "the process, while it runs").recomputed_by(&restarts),
         ],
-        identity: vec!["name".into()],
+        identity: names(&["name"]),
         timeout: BUILD_TIMEOUT,
         ..kind(
             "local.process",
             "A program that runs in the background on this machine, and goes on when the command ends.",
-            "name",
             tagged(),
         )
     }
 }
 
 fn postgres() -> Kind {
+    let restarts = ["password", "extensions", "port", "running"];
+    // What may stand in SQL and in a URL as it is.
+    let identifier = || Type::Text(TextRule::Matches("^[a-z_][a-z0-9_]{0,62}$".into()));
     Kind {
         attributes: vec![
-            name_attribute(),
-            optional(
+            name(),
+            attribute(
                 "version",
-                "The major version that is wanted. The newest that is installed runs; `server_version` says which.",
                 Type::INT,
+                Given::Optional,
+                "the major version that is wanted; the newest that is installed runs, and `server_version` says which",
             ),
-            with_default("database", "Name of the database.", identifier(), Value::text("app"))
+            attribute("database", identifier(), given(Value::text("app")), "name of the database")
                 .replaces("rename a database under its users"),
-            with_default("user", "Name of the role that owns it.", identifier(), Value::text("app"))
+            attribute("user", identifier(), given(Value::text("app")), "name of the role that owns it")
                 .replaces("rename the owner of a database"),
-            required("password", "Its password: printable ASCII.", Type::TEXT).sensitive(),
-            with_default("extensions", "Extensions of the database.", Type::list(Type::TEXT), Value::list(Vec::new())),
-            by_either("port", "The TCP port that it listens on; a free one is chosen and kept.", PORT),
+            attribute("password", Type::TEXT, Given::Required, "its password: printable ASCII").sensitive(),
+            attribute("extensions", Type::list(Type::TEXT), given(empty_list()), "extensions of the database"),
+            attribute(
+                "port",
+                int(1, 65535),
+                Given::OptionalComputed,
+                "the TCP port that it listens on; a free one is chosen and kept",
+            ),
             running(),
-            computed("host", "127.0.0.1.", Type::TEXT, &[]),
-            computed("server_version", "Of the program that runs: `15.8`.", Type::TEXT, &["version"]),
-            computed("location", "The directory that holds the data.", Type::TEXT, &[]),
-            computed("log", "The file that holds what it writes.", Type::TEXT, &[]),
-            computed("pid", "The process, while it runs.", Type::INT.optional(), &["password", "extensions", "port", "running"]),
+            computed("host", Type::TEXT, "127.0.0.1"),
+            computed("server_version", Type::TEXT, "of the program that runs: `15.8`").recomputed_by(&restarts),
+            computed("location", Type::TEXT, "the directory that holds the data"),
+            computed("log", Type::TEXT, "the file that holds what it writes"),
+            computed("pid", Type::INT.optional(), "the process, while it runs").recomputed_by(&restarts),
         ],
         holds_data: true,
-        identity: vec!["name".into()],
+        identity: names(&["name"]),
         timeout: Duration::from_secs(180),
-        ..kind(
-            "local.postgres",
-            "A PostgreSQL server of its own, on 127.0.0.1, with one database and its owner.",
-            "name",
-            tagged(),
-        )
+        ..kind("local.postgres", "A PostgreSQL server of its own, on 127.0.0.1, with one database and its owner.", tagged())
     }
 }
 
 fn redis() -> Kind {
-    let eviction = Type::Literals(Arc::new(vec![Value::text("none"), Value::text("lru")]));
+    let restarts = ["persistent", "port", "running"];
     Kind {
         attributes: vec![
-            name_attribute(),
-            required("password", "Printable ASCII.", Type::TEXT).sensitive(),
-            with_default("memory", "The most that it holds.", Type::Size, Value::engine(Data::Size(256 << 20))),
-            with_default(
+            name(),
+            attribute("password", Type::TEXT, Given::Required, "printable ASCII without spaces").sensitive(),
+            attribute("memory", Type::Size, given(mib(256)), "the most that it holds"),
+            attribute(
                 "eviction",
-                "What happens when it is full: `none` refuses writes, `lru` forgets what was unused the longest.",
-                eviction,
-                Value::text("none"),
+                one_of(&["none", "lru"]),
+                given(Value::text("none")),
+                "when it is full, `none` refuses writes, `lru` forgets what was unused the longest",
             ),
-            with_default("persistent", "Whether its content outlives a stop.", Type::Bool, Value::bool(false)),
-            by_either("port", "The TCP port that it listens on; a free one is chosen and kept.", PORT),
+            attribute("persistent", Type::Bool, given(Value::bool(false)), "whether its content outlives a stop"),
+            attribute(
+                "port",
+                int(1, 65535),
+                Given::OptionalComputed,
+                "the TCP port that it listens on; a free one is chosen and kept",
+            ),
             running(),
-            computed("host", "127.0.0.1.", Type::TEXT, &[]),
-            computed("server_version", "Of the program that runs: `7.0.15`.", Type::TEXT, &[]),
-            computed("log", "The file that holds what it writes.", Type::TEXT, &[]),
-            computed("pid", "The process, while it runs.", Type::INT.optional(), &["persistent", "port", "running"]),
+            computed("host", Type::TEXT, "127.0.0.1"),
+            computed("server_version", Type::TEXT, "of the program that runs: `7.0.15`").recomputed_by(&restarts),
+            computed("log", Type::TEXT, "the file that holds what it writes"),
+            computed("pid", Type::INT.optional(), "the process, while it runs").recomputed_by(&restarts),
         ],
-        identity: vec!["name".into()],
+        identity: names(&["name"]),
         timeout: Duration::from_secs(60),
-        ..kind("local.redis", "A Redis server of its own, on 127.0.0.1.", "name", tagged())
+        ..kind("local.redis", "A Redis server of its own, on 127.0.0.1.", tagged())
     }
 }
 
-const PORT: Type = Type::Int(Bounds { min: Some(1), max: Some(65535) });
-const BUILD_TIMEOUT: Duration = Duration::from_secs(1800);
-
-/// What may stand in SQL and in a URL as it is.
-fn identifier() -> Type {
-    Type::Text(TextRule::Matches("^[a-z_][a-z0-9_]{0,62}$".into()))
+/// The name in paths and marks: made by the engine, kept in the record, the same through `moved`.
+fn name() -> Attribute {
+    let ty = Type::Text(TextRule::Matches("^[a-z][a-z0-9-]{0,39}$".into()));
+    attribute("name", ty, Given::OptionalComputed, "its name on this machine")
+        .named(Alphabet::Dashes, 40, Unique::InParent)
+        .replaces("rename what runs")
 }
 
-fn command_type() -> Type {
+fn dir() -> Attribute {
+    attribute("dir", Type::Text(TextRule::Path), given(Value::text(".")), "where it runs, from the stack's directory")
+}
+
+fn env(doc: &'static str) -> Attribute {
+    attribute("env", Type::map(Type::TEXT), given(empty_map()), doc).sensitive()
+}
+
+/// An input, so that a process that died is shown as drift (`running is false, source says true`) and its address stays known.
+fn running() -> Attribute {
+    attribute(
+        "running",
+        Type::Bool,
+        given(Value::bool(true)),
+        "whether it runs; one that has died is started again by the next apply",
+    )
+}
+
+fn words() -> Type {
     Type::List(Box::new(Type::TEXT), Bounds { min: Some(1), max: None })
 }
 
 /// As `health` of the standard library's `service`, so that it can be handed on as it is.
-fn health_type() -> ObjectType {
-    object([
-        ("path", Type::TEXT, Need::Default(Value::text("/"))),
-        ("port", PORT, Need::Absent),
-        ("every", Type::Duration, Need::Default(seconds(10))),
-        ("grace", Type::Duration, Need::Default(seconds(30))),
-        ("timeout", Type::Duration, Need::Default(seconds(2))),
-    ])
-}
-
-fn stop_type() -> ObjectType {
-    object([("signal", Type::TEXT, Need::Default(Value::text("SIGTERM"))), ("grace", Type::Duration, Need::Default(seconds(10)))])
-}
-
-fn default_stop() -> Value {
-    Value::map([("signal".into(), Value::text("SIGTERM")), ("grace".into(), seconds(10))].into())
-}
-
-fn object<const N: usize>(fields: [(&str, Type, Need); N]) -> ObjectType {
-    let fields = fields.into_iter().map(|(name, ty, need)| (name.into(), FieldType { ty, need }));
-    ObjectType { fields: fields.collect(), name: None }
-}
-
-fn seconds(count: i64) -> Value {
-    Value::engine(Data::Duration(count * 1_000_000_000))
-}
-
-fn empty_map() -> Value {
-    Value::map(BTreeMap::new())
+fn health() -> Type {
+    let fields = vec![
+        ("path", Type::TEXT, default(Value::text("/"))),
+        ("port", int(1, 65535), Need::Absent),
+        ("every", Type::Duration, default(seconds(10))),
+        ("grace", Type::Duration, default(seconds(30))),
+        ("timeout", Type::Duration, default(seconds(2))),
+    ];
+    object("health", fields)
 }
 
 fn tagged() -> Recovery {
     Recovery::Tagged { settle: Duration::from_secs(1) }
 }
 
-/// The name in paths and marks: made by the engine, kept in the record, the same through `moved`.
-fn name_attribute() -> Attribute {
-    Attribute {
-        naming: Some(Naming { alphabet: Alphabet::Dashes, max: 40, unique: Unique::InParent }),
-        ..by_either("name", "Its name on this machine.", Type::Text(TextRule::Matches("^[a-z][a-z0-9-]{0,39}$".into())))
-    }
-    .replaces("rename what runs")
-}
-
-/// An input, so that a process that died is shown as drift (`running is false, source says true`) and its address stays known.
-fn running() -> Attribute {
-    with_default(
-        "running",
-        "Whether it runs. One that has died is started again by the next apply.",
-        Type::Bool,
-        Value::bool(true),
-    )
-}
-
-fn kind(name: &str, doc: &'static str, id: &str, recovery: Recovery) -> Kind {
+fn kind(name: &str, doc: &'static str, recovery: Recovery) -> Kind {
     Kind {
         name: name.into(),
         doc,
@@ -302,61 +299,11 @@ fn kind(name: &str, doc: &'static str, id: &str, recovery: Recovery) -> Kind {
         stored: false,
         holds_data: false,
         identity: Vec::new(),
-        id: id.into(),
+        id: "name".into(),
         list_by: None,
         recovery,
         updatable: true,
         replace: ReplaceOrder::DestroyFirst,
         timeout: Duration::from_secs(30),
-    }
-}
-
-fn attribute(name: &str, doc: &'static str, ty: Type, given: Given) -> Attribute {
-    Attribute {
-        name: name.into(),
-        doc,
-        ty,
-        given,
-        sensitive: false,
-        on_change: OnChange::Update,
-        recomputed_by: Vec::new(),
-        naming: None,
-    }
-}
-
-fn required(name: &str, doc: &'static str, ty: Type) -> Attribute {
-    attribute(name, doc, ty, Given::Required)
-}
-
-fn optional(name: &str, doc: &'static str, ty: Type) -> Attribute {
-    attribute(name, doc, ty, Given::Optional)
-}
-
-fn with_default(name: &str, doc: &'static str, ty: Type, value: Value) -> Attribute {
-    attribute(name, doc, ty, Given::Default(value))
-}
-
-fn by_either(name: &str, doc: &'static str, ty: Type) -> Attribute {
-    attribute(name, doc, ty, Given::OptionalComputed)
-}
-
-fn computed(name: &str, doc: &'static str, ty: Type, recomputed_by: &[&str]) -> Attribute {
-    let recomputed_by = recomputed_by.iter().map(|name| Name::from(*name)).collect();
-    Attribute { recomputed_by, ..attribute(name, doc, ty, Given::Computed) }
-}
-
-/// How a declaration goes on after its first line.
-trait Further {
-    fn sensitive(self) -> Self;
-    fn replaces(self, reason: &'static str) -> Self;
-}
-
-impl Further for Attribute {
-    fn sensitive(self) -> Attribute {
-        Attribute { sensitive: true, ..self }
-    }
-
-    fn replaces(self, reason: &'static str) -> Attribute {
-        Attribute { on_change: OnChange::Replace(reason), ..self }
     }
 }
