@@ -13,6 +13,8 @@ mod texts;
 pub(super) mod units;
 
 pub use shape::{Mismatch, Shape, join};
+pub(super) use shape::{taints, waits};
+pub(super) use texts::bounded;
 
 use crate::model::expr::Builtin;
 use crate::model::{Code, Type, Value};
@@ -305,3 +307,8 @@ table! {
 
 #[cfg(test)]
 mod tests;
+
+/// Whether the text is a network such as `10.0.0.0/16`.
+pub(super) fn is_network(text: &str) -> bool {
+    nets::Network::parse(text).is_some()
+}
