@@ -16,10 +16,15 @@ use stackwright::providers::local::Local;
 use stackwright::world::World;
 
 pub struct Machine {
-    dir: tempfile::TempDir,
+    dir: PathBuf,
+    /// Removes the directory; none where it is another test's.
+    _kept: Option<tempfile::TempDir>,
     store_id: String,
     connection: Arc<dyn Connection>,
 }
+
+const DIR: &str = "STACKWRIGHT_TEST_DIR";
+const STORE: &str = "STACKWRIGHT_TEST_STORE";
 
 /// `local` sends no request.
 struct NoNetwork;
@@ -38,26 +43,45 @@ impl Machine {
         std::fs::create_dir(dir.path().join("stack")).expect("a directory");
         let store_id = format!("test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let connection = connect(dir.path(), &store_id);
-        Machine { dir, store_id, connection }
+        Machine { dir: dir.path().to_owned(), _kept: Some(dir), store_id, connection }
+    }
+
+    /// The machine of another process, which looks after it.
+    pub fn of(dir: &Path, store_id: &str) -> Machine {
+        Machine { dir: dir.to_owned(), _kept: None, store_id: store_id.into(), connection: connect(dir, store_id) }
+    }
+
+    /// This test program once more, running one of its ignored tests on this machine.
+    pub fn another_run(&self, test: &str) -> std::process::Child {
+        let program = std::env::current_exe().expect("this program has a path");
+        let mut command = std::process::Command::new(program);
+        command.args(["--exact", test, "--ignored"]).env(DIR, &self.dir).env(STORE, &self.store_id);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("it starts")
+    }
+
+    /// In such a run: the machine of who started it.
+    pub fn given() -> Machine {
+        let variable = |name| std::env::var(name).expect("another test starts this one");
+        Machine::of(Path::new(&variable(DIR)), &variable(STORE))
     }
 
     /// As another run of the program sees it: nothing is kept but what is on disk.
     pub fn connected_anew(&self) -> Arc<dyn Connection> {
-        connect(self.dir.path(), &self.store_id)
+        connect(&self.dir, &self.store_id)
     }
 
     /// Lets other users of the machine pass through its directory, as most directories of a stack do.
     pub fn let_others_pass(&self) {
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(self.dir.path(), mode).expect("it is ours");
+        std::fs::set_permissions(&self.dir, mode).expect("it is ours");
     }
 
     pub fn stack_dir(&self) -> PathBuf {
-        self.dir.path().join("stack")
+        self.dir.join("stack")
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.dir.path().join("data")
+        self.dir.join("data")
     }
 
     pub async fn create(&self, kind: &str, inputs: Fields) -> Result<Fields, CallError> {

@@ -213,3 +213,36 @@ async fn wrong_entries_are_refused_by_name() {
     }
     assert!(machine.processes().is_empty());
 }
+
+/// Started by the test below, and killed by it.
+#[tokio::test]
+#[ignore = "is a part of `what_a_killed_run_was_doing_is_ended_or_found`"]
+async fn part_a_run_that_is_killed() {
+    let machine = Machine::given();
+    let unready = with(&server("api"), "health", map([("path", Value::text("/never")), ("grace", duration(60_000))]));
+    let command = machine.create_as("command", "local.command", shell("migrate", "echo $$ > migrating; sleep 1000"));
+    let process = machine.create_as("process", "local.process", unready);
+    let (command, process) = tokio::join!(command, process);
+    panic!("this run should have been killed: {:?} {:?}", command.is_ok(), process.is_ok());
+}
+
+#[tokio::test]
+async fn what_a_killed_run_was_doing_is_ended_or_found() {
+    let machine = Machine::new();
+    let mut run = machine.another_run("processes::part_a_run_that_is_killed");
+    let migrating = || std::fs::read_to_string(machine.stack_dir().join("migrating")).ok()?.trim().parse::<i32>().ok();
+    let log = machine.data_dir().join("logs/api.log");
+    let listening = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("listening on"));
+    until("both starts", || migrating().is_some() && listening()).await;
+    run.kill().and_then(|()| run.wait()).expect("killed");
+
+    // What the run waited for ends with it; what is meant to go on does, and is found by its token.
+    let helper = migrating().expect("it wrote its pid");
+    until("the end of the helper", || !lives(helper)).await;
+    assert!(matches!(machine.find_created("command", "local.command", shell("migrate", "")).await, Found::Absent));
+    let unready = with(&server("api"), "health", map([("path", Value::text("/never")), ("grace", duration(100))]));
+    let found = is_done(machine.find_created("process", "local.process", unready).await);
+    assert!(lives(pid(&found)) && get(int(&found, "port"), "/healthz").contains("200"));
+    machine.delete("local.process", &found).await.expect("ended");
+    assert!(machine.processes().is_empty());
+}

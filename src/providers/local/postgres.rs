@@ -123,8 +123,8 @@ pub async fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option
     let (location, installed) = (location_of(ground, given)?, programs::postgres());
     let server = server_of(&location, &installed)?;
     let fresh = Fresh::found(&name, process.pid);
-    let ready = wait_ready(ground, port, given, &fresh).await;
-    Ok(ready.is_ok().then(|| attributes(ground, given, Some(port), Some(process.pid), &location, server)))
+    wait_ready(ground, port, given, &fresh).await.ok();
+    Ok(fresh.ended().is_none().then(|| attributes(ground, given, Some(port), Some(process.pid), &location, server)))
 }
 
 /// Starts the server over data that is whole, and waits until it takes connections.

@@ -79,18 +79,17 @@ pub async fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     Ok(())
 }
 
-/// What became of a call whose outcome nobody heard: the process that bears its token, if it works.
+/// What became of a call whose outcome nobody heard: the process that bears its token, if it lives. It is given its grace to
+/// become healthy; one that does not is there all the same, and has to be known to be ended.
 pub async fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option<Fields>, CallError> {
     let name = ground.name(KIND, given)?;
     let Some(process) = name.find_by_token(&call.token) else { return Ok(None) };
     let port = name.note().and_then(|note| note.port).or(inputs::port(given));
     let fresh = Fresh::found(&name, process.pid);
     if let Some(health) = port.and_then(|port| Health::of(given, port)) {
-        if wait_healthy(&health, &fresh, &[], &*ground.clock).await.is_err() {
-            return Ok(None);
-        }
+        wait_healthy(&health, &fresh, &[], &*ground.clock).await.ok();
     }
-    Ok(Some(attributes(ground, given, port, Some(process.pid))))
+    Ok(fresh.ended().is_none().then(|| attributes(ground, given, port, Some(process.pid))))
 }
 
 async fn start(ground: &Ground, call: &Call, given: &Fields, kept: Option<u16>) -> Result<Fields, CallError> {

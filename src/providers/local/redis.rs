@@ -94,8 +94,8 @@ pub async fn find(ground: &Ground, call: &Call, given: &Fields) -> Result<Option
     let Some(process) = name.find_by_token(&call.token) else { return Ok(None) };
     let Some(port) = name.note().and_then(|note| note.port).or(inputs::port(given)) else { return Ok(None) };
     let fresh = Fresh::found(&name, process.pid);
-    let ready = wait_ready(ground, port, inputs::text(given, "password")?, &fresh).await;
-    Ok(ready.is_ok().then(|| attributes(ground, given, Some(port), Some(process.pid), &version_here())))
+    wait_ready(ground, port, inputs::text(given, "password")?, &fresh).await.ok();
+    Ok(fresh.ended().is_none().then(|| attributes(ground, given, Some(port), Some(process.pid), &version_here())))
 }
 
 async fn start(ground: &Ground, call: &Call, given: &Fields, redis: &Redis, kept: Option<u16>) -> Result<Fields, CallError> {
