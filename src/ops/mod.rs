@@ -8,6 +8,7 @@ pub mod given;
 pub mod graph;
 pub mod project;
 pub mod settings;
+pub mod why;
 
 /// The candidate that was probably meant, if one is near.
 pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {

@@ -1,0 +1,119 @@
+//! Asking the platforms what there is: by listing where a kind can be listed, all at once, inside each provider's budget.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::connections::Connections;
+use crate::model::{Address, Code, Desired, Diagnostic, Fields, ProviderName, Record, Schemas, Seen};
+use crate::plan::refresh::{Look, What, looks, sort_listing, sort_reading};
+use crate::providers::contract::{CallError, Connection};
+use crate::world::{Clock, World};
+
+/// What was seen, and how many resources were looked at.
+pub struct Refreshed {
+    pub seen: Seen,
+    pub resources: usize,
+}
+
+/// How often a question is asked again that a platform throttled, or that did not get through.
+const ATTEMPTS: u32 = 4;
+
+/// Looks at everything that state holds, and at the data that the program reads.
+///
+/// Errors: one for each provider that cannot be asked, with what it said.
+pub async fn refresh(
+    connections: &Connections,
+    world: &World,
+    desired: &Desired,
+    records: &BTreeMap<Address, Arc<Record>>,
+    schemas: &Schemas,
+    settings_of: &dyn Fn(&ProviderName) -> Fields,
+) -> Result<Refreshed, Vec<Diagnostic>> {
+    let looks = looks(desired, records, schemas);
+    let mut open: BTreeMap<ProviderName, (Arc<dyn Connection>, Arc<Semaphore>)> = BTreeMap::new();
+    let mut errors: BTreeMap<String, Diagnostic> = BTreeMap::new();
+    for look in &looks {
+        if open.contains_key(&look.provider) {
+            continue;
+        }
+        match connections.get(&look.provider, &settings_of(&look.provider)).await {
+            Ok(connection) => {
+                let permits = connection.budget().concurrent.max(1) as usize;
+                open.insert(look.provider.clone(), (connection, Arc::new(Semaphore::new(permits))));
+            }
+            Err(diagnostic) => drop(errors.insert(look.provider.to_string(), *diagnostic)),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors.into_values().collect());
+    }
+    let mut asked = JoinSet::new();
+    for (at, look) in looks.iter().enumerate() {
+        let (connection, permits) = open[&look.provider].clone();
+        let (look, clock) = (look.clone(), world.clock.clone());
+        asked.spawn(async move {
+            let _permit = permits.acquire_owned().await.expect("the permits are never closed");
+            (at, ask(&*connection, &look, &*clock).await)
+        });
+    }
+    let (mut seen, mut resources) = (Seen::default(), 0);
+    while let Some(answer) = asked.join_next().await {
+        let (at, answer) = answer.expect("asking does not panic");
+        let look = &looks[at];
+        match answer {
+            Ok(Told::Listed(objects)) => {
+                resources += if let What::List { records, .. } = &look.what { records.len() } else { 0 };
+                sort_listing(look, objects, records, &mut seen);
+            }
+            Ok(Told::Read(object)) => {
+                resources += 1;
+                sort_reading(look, object, &mut seen);
+            }
+            Err(error) => drop(errors.entry(look.provider.to_string()).or_insert_with(|| unreadable(look, &error))),
+        }
+    }
+    if errors.is_empty() { Ok(Refreshed { seen, resources }) } else { Err(errors.into_values().collect()) }
+}
+
+enum Told {
+    Listed(Option<Vec<Fields>>),
+    Read(Option<Fields>),
+}
+
+/// One question, asked again where that can help: reading changes nothing.
+async fn ask(connection: &dyn Connection, look: &Look, clock: &dyn Clock) -> Result<Told, CallError> {
+    let mut attempt = 0;
+    loop {
+        let told = match &look.what {
+            What::List { group, .. } => connection.list(&look.kind, group).await.map(Told::Listed),
+            What::Read { known, .. } => connection.read(&look.kind, known).await.map(Told::Read),
+        };
+        attempt += 1;
+        let pause = match &told {
+            Err(CallError::Throttled { after }) => after.unwrap_or(Duration::from_millis(250 << attempt)),
+            Err(CallError::NotSent(_) | CallError::OutcomeUnknown(_)) => Duration::from_millis(100 << attempt),
+            _ => return told,
+        };
+        if attempt >= ATTEMPTS {
+            return told;
+        }
+        clock.sleep(pause.min(Duration::from_secs(30))).await;
+    }
+}
+
+fn unreadable(look: &Look, error: &CallError) -> Diagnostic {
+    let what = match &look.what {
+        What::List { .. } => format!("the list of its `{}`", look.kind.name),
+        What::Read { address, .. } => format!("`{address}`"),
+    };
+    let text = format!("provider `{}` cannot be asked for {what}: {error}", look.provider);
+    match error {
+        CallError::Refused { code, .. } => code.error(text),
+        _ => Code::Unavailable.error(text),
+    }
+    .help("try again when it answers, or plan from records with `--offline`")
+}

@@ -1,0 +1,387 @@
+//! Where a value comes from: from an attribute of a resource back through the program, one step a place in the source.
+
+use std::collections::BTreeSet;
+
+use crate::lang::program::{Body, Component, Instance, Program, Resource};
+use crate::model::expr::{Expr, ExprKind, ForClause, ListPart, MapPart, Member, Reference};
+use crate::model::{Address, Code, Data, Desired, DesiredResource, Diagnostic, Name, Span, Value};
+
+/// One step on the way from a value to its sources. `depth` counts from the attribute.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    pub depth: usize,
+    /// What stands there: `input.env of service.api`, `output url of database.main`.
+    pub what: String,
+    pub span: Span,
+}
+
+/// An attribute, what it is, and where that comes from.
+#[derive(Clone, Debug)]
+pub struct Why {
+    pub resource: Address,
+    pub field: Option<String>,
+    pub value: Option<Value>,
+    pub steps: Vec<Step>,
+    /// What the resource waits for, in words, with the place that says so.
+    pub waits: Vec<(String, Span)>,
+    pub declared: Span,
+    pub called: Span,
+}
+
+/// Steps are followed no further than this.
+const DEPTH_MAX: usize = 24;
+
+/// Explains `ADDRESS` or `ADDRESS.field`.
+///
+/// Errors: [`Code::UnknownName`] naming what is near.
+pub fn why(program: &Program, desired: &Desired, what: &str) -> Result<Why, Box<Diagnostic>> {
+    let (resource, field) = find(desired, what)?;
+    let attribute: Option<Name> = field.as_deref().map(|field| field.split(['.', '[']).next().unwrap_or(field).into());
+    let value = match (&attribute, &field) {
+        (Some(name), Some(field)) => match resource.attributes.get(name) {
+            Some(value) => Some(inner(value, &field[name.len()..]).unwrap_or(value).clone()),
+            None => return Err(Box::new(no_field(resource, name))),
+        },
+        _ => None,
+    };
+    let mut walk = Walk { program, steps: Vec::new(), seen: BTreeSet::new() };
+    if let Some(found) = walk.locate(resource) {
+        match &attribute {
+            Some(name) => walk.attribute(&found, name, 0),
+            None => walk.head(&found),
+        }
+    }
+    let waits = resource.edges.iter().map(|edge| {
+        let how = match edge.reason {
+            crate::model::EdgeReason::Reference => "uses an attribute of it",
+            crate::model::EdgeReason::Instance => "reads an output of its instance; order only",
+            crate::model::EdgeReason::After => "lifecycle.after",
+        };
+        (format!("{} ({how})", edge.to), edge.span)
+    });
+    Ok(Why {
+        resource: resource.address.clone(),
+        field,
+        value,
+        steps: walk.steps,
+        waits: waits.collect(),
+        declared: resource.span,
+        called: resource.called_at,
+    })
+}
+
+/// The longest address that `what` begins with, and the field after it.
+fn find<'d>(desired: &'d Desired, what: &str) -> Result<(&'d DesiredResource, Option<String>), Box<Diagnostic>> {
+    let mut found: Option<(&DesiredResource, Option<String>)> = None;
+    for resource in &desired.resources {
+        let address = resource.address.as_str();
+        let field = match what.strip_prefix(address) {
+            Some("") => None,
+            Some(rest) if rest.starts_with('.') => Some(rest[1..].to_owned()),
+            _ => continue,
+        };
+        if found.as_ref().is_none_or(|(it, _)| it.address.as_str().len() < address.len()) {
+            found = Some((resource, field));
+        }
+    }
+    found.ok_or_else(|| {
+        let text = format!("there is no resource `{what}`");
+        let inside: Vec<&str> = desired.resources.iter().filter(|it| it.instance.as_str() == what).map(|it| it.address.as_str()).collect();
+        let near = super::nearest(what, desired.resources.iter().map(|it| it.address.as_str()));
+        let help = match (&inside[..], near) {
+            ([], Some(near)) => Some(format!("write `{near}`")),
+            ([], None) => None,
+            (inside, _) => Some(format!("it has {}", inside.iter().take(6).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))),
+        };
+        Box::new(Code::UnknownName.error(text).helps(help))
+    })
+}
+
+fn no_field(resource: &DesiredResource, name: &str) -> Diagnostic {
+    if let Some(attribute) = resource.kind.attribute(name) {
+        let text = match attribute.is_input() {
+            true => format!("the source does not set `{name}` of `{}`", resource.address),
+            false => format!("`{name}` of `{}` is computed by {}", resource.address, resource.kind.provider()),
+        };
+        return Code::UnknownName.error(text).help(format!("`stackwright show '{}'` has its value", resource.address));
+    }
+    let names = resource.kind.attributes.iter().map(|it| &*it.name);
+    let near = super::nearest(name, names).map(|it| format!("write `{}.{it}`", resource.address));
+    Code::UnknownName.error(format!("`{}` has no attribute `{name}`", resource.kind.name)).helps(near)
+}
+
+/// The value at `.a["b"][0]` inside of another.
+fn inner<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    let mut value = value;
+    for step in path.split(['.', '[', ']', '"']).filter(|step| !step.is_empty()) {
+        value = match &value.data {
+            Data::Map(fields) => fields.get(step)?,
+            Data::List(items) => items.get(step.parse::<usize>().ok()?)?,
+            _ => return None,
+        };
+    }
+    Some(value)
+}
+
+/// A body of the program, and the instance that it is the lowering of.
+#[derive(Clone)]
+struct Place<'p> {
+    bodies: Vec<&'p Body>,
+    component: Option<&'p Component>,
+    /// What made it, and where that stands.
+    instance: Option<(&'p Instance, Box<Place<'p>>)>,
+    address: String,
+}
+
+struct Walk<'p> {
+    program: &'p Program,
+    steps: Vec<Step>,
+    seen: BTreeSet<(String, String)>,
+}
+
+struct Located<'p> {
+    place: Place<'p>,
+    resource: &'p Resource,
+}
+
+impl<'p> Walk<'p> {
+    fn locate(&self, desired: &DesiredResource) -> Option<Located<'p>> {
+        let mut place = self.root();
+        let segments = desired.address.segments();
+        let (last, outer) = segments.split_last()?;
+        for segment in outer {
+            let (kind, name) = parts(segment)?;
+            place = self.enter(&place, kind, name, &desired.provider.ty)?;
+        }
+        let (kind, name) = parts(last)?;
+        let resource = resources(&place.bodies).find(|it| *it.kind.name == *kind && *it.name == *name)?;
+        Some(Located { place, resource })
+    }
+
+    fn root(&self) -> Place<'p> {
+        Place { bodies: vec![&self.program.body], component: None, instance: None, address: String::new() }
+    }
+
+    /// The lowering of the instance `kind.name` of a place.
+    fn enter(&self, place: &Place<'p>, kind: &str, name: &str, provider: &str) -> Option<Place<'p>> {
+        let instance = instances(&place.bodies).find(|it| *it.kind == *kind && *it.name == *name)?;
+        let component: &Component = self.program.components.get(&instance.kind)?;
+        let mut bodies = vec![&component.body];
+        bodies.extend(component.clauses.iter().filter(|clause| *clause.provider == *provider).map(|clause| &clause.body));
+        if bodies.len() == 1 {
+            bodies.extend(component.clauses.iter().map(|clause| &clause.body));
+        }
+        let address = if place.address.is_empty() { format!("{kind}.{name}") } else { format!("{}/{kind}.{name}", place.address) };
+        Some(Place { bodies, component: Some(component), instance: Some((instance, Box::new(place.clone()))), address })
+    }
+
+    fn head(&mut self, found: &Located<'p>) {
+        let mut place = Some(&found.place);
+        self.step(0, format!("resource {} {}", found.resource.kind.name, found.resource.name), found.resource.span);
+        let mut depth = 1;
+        while let Some((instance, around)) = place.and_then(|place| place.instance.as_ref()) {
+            self.step(depth, format!("{} {}", instance.kind, instance.name), instance.span);
+            depth += 1;
+            place = Some(around);
+        }
+    }
+
+    fn attribute(&mut self, found: &Located<'p>, name: &str, depth: usize) {
+        let what = format!("{}.{}.{name}", found.resource.kind.name, found.resource.name);
+        match entry(&found.resource.fields, name) {
+            Some(expr) => {
+                self.step(depth, what, expr.span);
+                self.expr(expr, &found.place, depth + 1);
+            }
+            None => self.step(depth, format!("{what}, by default or from a spread"), found.resource.span),
+        }
+    }
+
+    fn step(&mut self, depth: usize, what: String, span: Span) {
+        self.steps.push(Step { depth, what, span });
+    }
+
+    /// Follows every name in an expression.
+    fn expr(&mut self, expr: &'p Expr, place: &Place<'p>, depth: usize) {
+        if depth > DEPTH_MAX {
+            return;
+        }
+        match &expr.kind {
+            ExprKind::Name(reference) => self.reference(reference, expr.span, place, depth),
+            ExprKind::Member { of, member, .. } => self.member(of, member, expr.span, place, depth),
+            _ => children(expr).into_iter().for_each(|child| self.expr(child, place, depth)),
+        }
+    }
+
+    fn reference(&mut self, reference: &'p Reference, span: Span, place: &Place<'p>, depth: usize) {
+        let of = if place.address.is_empty() { String::new() } else { format!(" of {}", place.address) };
+        let what = match reference {
+            Reference::Input(name) => format!("input.{name}{of}"),
+            Reference::Let(_, name) => format!("let {name}{of}"),
+            Reference::Secret { name, .. } => format!("secret.{name}{of}"),
+            Reference::Resource { kind, name } => format!("{kind}.{name}{of}"),
+            Reference::Instance { kind, name } => format!("{kind}.{name}"),
+            Reference::Env(name) => format!("env.{name}"),
+            Reference::Stack(name) => format!("stack.{name}"),
+            Reference::ProviderField(name) => format!("provider.{name}"),
+            _ => return,
+        };
+        if !self.seen.insert((what.clone(), format!("{span:?}"))) {
+            return;
+        }
+        self.step(depth, what, span);
+        match reference {
+            Reference::Input(name) => self.input(name, place, depth + 1),
+            Reference::Let(_, name) => {
+                if let Some(found) = lets(&place.bodies).find(|(it, _)| *it == name) {
+                    self.step(depth + 1, format!("let {name} = …"), found.1.span);
+                    self.expr(found.1, place, depth + 2);
+                }
+            }
+            Reference::Secret { name, .. } => {
+                if let Some(span) = secrets(&place.bodies).find(|(it, _)| *it == name).map(|(_, span)| span) {
+                    self.step(depth + 1, format!("secret {name}"), span);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An input of a component: what its caller gives; of the stack: where it is declared.
+    fn input(&mut self, name: &Name, place: &Place<'p>, depth: usize) {
+        match &place.instance {
+            Some((instance, around)) => match instance.inputs.iter().find(|(it, _, _)| it == name) {
+                Some((_, expr, span)) => {
+                    self.step(depth, format!("{name} = … in {}", place.address), *span);
+                    self.expr(expr, &around.clone(), depth + 1);
+                }
+                None => {
+                    let declared = place.component.and_then(|it| it.inputs.iter().find(|it| it.name == *name)).map(|it| it.span);
+                    if let Some(span) = declared {
+                        self.step(depth, format!("the default of input {name}"), span);
+                    }
+                }
+            },
+            None => {
+                if let Some(input) = self.program.inputs.iter().find(|it| it.name == *name) {
+                    self.step(depth, format!("input {name}, of the stack"), input.span);
+                }
+            }
+        }
+    }
+
+    fn member(&mut self, of: &'p Expr, member: &'p Member, span: Span, place: &Place<'p>, depth: usize) {
+        let Some((kind, name)) = instance_of(of) else {
+            return self.expr(of, place, depth);
+        };
+        let (word, field) = match member {
+            Member::Output(field) => ("output", field),
+            Member::Signal(field, _) => ("signal", field),
+            Member::Input(field) => ("input", field),
+            Member::Address | Member::Provider => return self.step(depth, format!("{kind}.{name}"), span),
+        };
+        self.step(depth, format!("{kind}.{name}.{field}"), span);
+        let Some(instance) = instances(&place.bodies).find(|it| *it.kind == **kind && *it.name == **name) else { return };
+        let Some(component) = self.program.components.get(&instance.kind) else { return };
+        for provider in component.clauses.iter().map(|clause| &*clause.provider).chain((component.clauses.is_empty()).then_some("")) {
+            let Some(inside) = self.enter(place, kind, name, provider) else { continue };
+            if word == "input" {
+                return self.input(field, &inside, depth + 1);
+            }
+            let values = inside.bodies.iter().flat_map(|body| bodies(body));
+            let outputs = values.flat_map(|body| {
+                let outputs = body.outputs.iter().map(|it| (&it.name, &it.value, it.span));
+                outputs.chain(body.signals.iter().map(|it| (&it.name, &it.value, it.span)))
+            });
+            for (_, value, at) in outputs.filter(|(it, _, _)| *it == field).collect::<Vec<_>>() {
+                if self.seen.insert((format!("{word} {field} of {kind}.{name}"), format!("{at:?}"))) {
+                    self.step(depth + 1, format!("{word} {field} of {kind}.{name}"), at);
+                    self.expr(value, &inside, depth + 2);
+                }
+            }
+        }
+    }
+}
+
+/// The instance that an expression names, through keys.
+fn instance_of(expr: &Expr) -> Option<(&Name, &Name)> {
+    match &expr.kind {
+        ExprKind::Name(Reference::Instance { kind, name }) => Some((kind, name)),
+        ExprKind::Index { of, .. } | ExprKind::Convert(of, _) => instance_of(of),
+        _ => None,
+    }
+}
+
+/// `fly.machine` and `web` of `fly.machine.web["0"]`.
+fn parts(segment: &str) -> Option<(&str, &str)> {
+    segment.split('[').next()?.rsplit_once('.')
+}
+
+fn entry<'p>(fields: &'p Expr, name: &str) -> Option<&'p Expr> {
+    match &fields.kind {
+        ExprKind::Map(parts) => parts.iter().rev().find_map(|part| match part {
+            MapPart::Entry(it, expr) if **it == *name => Some(expr),
+            _ => None,
+        }),
+        ExprKind::Convert(of, _) => entry(of, name),
+        _ => None,
+    }
+}
+
+/// A body and the branches in it.
+fn bodies(body: &Body) -> Vec<&Body> {
+    let mut all = vec![body];
+    for branch in &body.branches {
+        all.extend(bodies(&branch.then));
+        all.extend(bodies(&branch.otherwise));
+    }
+    all
+}
+
+fn instances<'p>(of: &[&'p Body]) -> impl Iterator<Item = &'p Instance> {
+    of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.instances).collect::<Vec<_>>().into_iter()
+}
+
+fn resources<'p>(of: &[&'p Body]) -> impl Iterator<Item = &'p Resource> {
+    of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.resources).collect::<Vec<_>>().into_iter()
+}
+
+fn lets<'p>(of: &[&'p Body]) -> impl Iterator<Item = (&'p Name, &'p Expr)> {
+    let all = of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.lets);
+    all.map(|it| (&it.name, &it.value)).collect::<Vec<_>>().into_iter()
+}
+
+fn secrets<'p>(of: &[&'p Body]) -> impl Iterator<Item = (&'p Name, Span)> {
+    let all = of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.secrets);
+    all.map(|it| (&it.name, it.span)).collect::<Vec<_>>().into_iter()
+}
+
+/// Every expression directly inside of another.
+fn children(expr: &Expr) -> Vec<&Expr> {
+    match &expr.kind {
+        ExprKind::Literal(_) | ExprKind::Local(_) | ExprKind::Name(_) => Vec::new(),
+        ExprKind::Text(parts) | ExprKind::Promql { values: parts, .. } | ExprKind::Call(_, parts) => parts.iter().collect(),
+        ExprKind::Field { of, .. } | ExprKind::Member { of, .. } | ExprKind::Unary(_, of) => vec![of],
+        ExprKind::Variant(_, of) | ExprKind::Convert(of, _) => vec![of],
+        ExprKind::Index { of, key, .. } => vec![of, key],
+        ExprKind::Binary(_, a, b) => vec![a, b],
+        ExprKind::If(a, b, c) => vec![a, b, c],
+        ExprKind::Match(of, arms) => std::iter::once(&**of).chain(arms.iter().map(|(_, expr)| expr)).collect(),
+        ExprKind::List(parts) => parts.iter().map(|part| match part {
+            ListPart::Item(it) | ListPart::Spread(it) => it,
+        }).collect(),
+        ExprKind::Map(parts) => parts.iter().flat_map(|part| match part {
+            MapPart::Entry(_, it) | MapPart::Spread(it) => vec![it],
+            MapPart::Computed(key, it) => vec![key, it],
+        }).collect(),
+        ExprKind::ForList { clauses, item } => for_clauses(clauses).chain([&**item]).collect(),
+        ExprKind::ForMap { clauses, key, value } => for_clauses(clauses).chain([&**key, &**value]).collect(),
+        ExprKind::Builtin(_, arguments) => arguments.iter().flatten().collect(),
+    }
+}
+
+fn for_clauses(clauses: &[ForClause]) -> impl Iterator<Item = &Expr> {
+    clauses.iter().map(|clause| match clause {
+        ForClause::For { over, .. } | ForClause::If(over) => over,
+    })
+}
