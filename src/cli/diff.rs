@@ -103,6 +103,14 @@ fn words(old: &str, new: &str, terminal: &Terminal) -> String {
     out.replace("-][-", "").replace("+}{+", "")
 }
 
+/// Two versions of a file as a unified diff.
+pub fn unified(name: &str, before: &str, after: &str) -> String {
+    let name = Escaped(name).to_string();
+    let diff = TextDiff::from_lines(before, after);
+    let text = diff.unified_diff().context_radius(CONTEXT).header(&name, &name).to_string();
+    text.split_inclusive('\n').map(|line| format!("{}\n", Escaped(line.trim_end_matches('\n')))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,71 @@
+//! `stackwright plan`.
+
+use super::Context;
+use crate::cli::args::{GivenArgs, PlanArgs, ScopeArgs};
+use crate::cli::escape::Escaped;
+use crate::cli::exit::Exit;
+use crate::cli::plan_text::View;
+use crate::cli::{json, report};
+use crate::ops::given::Given;
+use crate::ops::plan::{self, Planned, Request};
+use crate::ops::project::Failure;
+use crate::ops::workspace::Workspace;
+
+pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure> {
+    let workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
+    let planned = plan::make(&workspace, &Request { destroy: args.destroy, ..request(&args.scope) }).await?;
+    show(context, &workspace, &planned, args.full)?;
+    let empty = planned.plan.is_empty();
+    if !empty {
+        plan::keep(&workspace, &planned.plan).map_err(|it| workspace.fail(it))?;
+    }
+    if let Some(path) = &args.out {
+        plan::save(&workspace, &planned.plan, path).map_err(|it| workspace.fail(it))?;
+    }
+    if !empty {
+        let named = args.out.as_ref().map_or(planned.plan.id.clone(), |path| path.display().to_string());
+        context.output.about(&format!("Next: {}\n", context.command(&workspace.environment, &format!("apply {named}"))));
+    }
+    Ok(if args.detailed_exitcode && !empty { Exit::Differences } else { Exit::Done })
+}
+
+/// Prints a plan: text or JSON as the result, warnings beside it.
+pub fn show(context: &Context<'_>, workspace: &Workspace, planned: &Planned, full: bool) -> Result<(), Failure> {
+    let (plan, sources) = (&planned.plan, workspace.sources());
+    if !plan.warnings.is_empty() && !context.output.json {
+        context.output.about(&report::render_all(&plan.warnings, sources, context.output.about));
+    }
+    if planned.open > 0 {
+        let calls = report::count(planned.open, "call");
+        context.output.about(&format!("! an interrupted run left {calls} without an answer; `apply` looks at them before anything else\n"));
+    }
+    context.output.document(&json::plan(plan, sources))?;
+    let view = View { plan, sources, terminal: context.output.result, full, read: planned.read };
+    context.output.text(&view.render());
+    Ok(())
+}
+
+pub fn given(args: &GivenArgs) -> Given {
+    Given { inputs: args.inputs.clone(), input_files: args.input_file.clone(), secret_files: args.secret_files.clone() }
+}
+
+pub fn request(args: &ScopeArgs) -> Request {
+    Request { only: args.only.clone(), replace: args.replace.clone(), offline: args.offline, destroy: false }
+}
+
+impl Context<'_> {
+    /// A command to type next, with the flags that this one was given.
+    pub fn command(&self, environment: &str, command: &str) -> String {
+        let mut out = String::from("stackwright");
+        if self.global.dir.as_os_str() != "." {
+            out.push_str(&format!(" -C {}", Escaped(&self.global.dir.display().to_string())));
+        }
+        out.push_str(&format!(" {command} --env {environment}"));
+        match &self.global.sim {
+            None => {}
+            Some(url) if url.is_empty() => out.push_str(" --sim"),
+            Some(url) => out.push_str(&format!(" --sim={}", Escaped(url))),
+        }
+        out
+    }
+}

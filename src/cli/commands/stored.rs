@@ -1,0 +1,176 @@
+//! `status`, `output` and `state`: what state holds.
+
+use serde_json::{Value as Json, json};
+
+use super::Context;
+use crate::cli::args::{OutputArgs, StateCommand};
+use crate::cli::escape::Escaped;
+use crate::cli::exit::Exit;
+use crate::cli::json::{document, value};
+use crate::cli::report::count;
+use crate::cli::terminal::{Ink, spread};
+use crate::cli::{diff, plan_text};
+use crate::model::{Address, Code, Data, Record};
+use crate::ops;
+use crate::ops::project::Failure;
+use crate::ops::stored::{self, Stored};
+
+pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
+    let stored = stored::open(context.settings, context.global.env.as_deref()).await?;
+    let view = stored.state.view();
+    context.output.document(&status_document(&stored))?;
+    let terminal = context.output.result;
+    let simulated = if context.settings.simulated() { "   simulated" } else { "" };
+    let name = terminal.paint(Ink::Strong, format!("{}/{}", Escaped(&stored.stack), Escaped(&stored.environment)));
+    let rev = if view.revision == 0 { "nothing applied yet".to_owned() } else { format!("rev {}", view.revision) };
+    let mut out = format!("{name}   {rev}   {}{simulated}\n", plan_text::resources(view.records.len()));
+    if let Some(last) = &view.last {
+        let when = instant(last.time_ms);
+        out.push_str(&format!("last: {} by {}, {when}, {}\n", Escaped(&last.command), Escaped(&last.who), last.result.word()));
+    }
+    out.push('\n');
+    for (instance, records) in stored::by_instance(&stored.state) {
+        let provider = records[0].provider.to_string();
+        let about = if records.len() == 1 { records[0].kind.to_string() } else { plan_text::resources(records.len()) };
+        let line = format!("  {}  {}", Escaped(instance.as_str()), terminal.paint(Ink::Quiet, about));
+        out.push_str(&format!("{}\n", spread(&terminal, &line, &terminal.paint(Ink::Quiet, format!("on {provider}")))));
+    }
+    for (name, output) in &view.outputs {
+        out.push_str(&format!("  output.{} = {}\n", Escaped(name), diff::shown(output)));
+    }
+    for open in view.open.values() {
+        let intent = &open.intent;
+        let why = open.flagged.as_deref().map(|why| format!(": {}", Escaped(why))).unwrap_or_default();
+        let line = format!("! {} {} left without an answer by run {}{why}", Escaped(&intent.action), Escaped(intent.address.as_str()), open.run);
+        out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
+    }
+    for (address, owed) in &view.deposed {
+        let line = format!("! {} of {} still to be destroyed, after its replacement", count(owed.len(), "object"), Escaped(address.as_str()));
+        out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
+    }
+    for (number, run) in &view.active {
+        let header = &run.lease.header;
+        let line = format!(
+            "! run {number} ({}) by {} on {} holds {} since {}, {} of {} done",
+            Escaped(&header.command), Escaped(&header.who), Escaped(&header.host), count(run.addresses.len(), "address"),
+            instant(run.since_ms), run.done, header.changes
+        );
+        out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
+    }
+    context.output.text(&out);
+    let next = match (view.open.is_empty() && view.deposed.is_empty(), view.revision) {
+        (false, _) => "apply",
+        (true, 0) => "plan",
+        (true, _) => return Ok(Exit::Done),
+    };
+    context.output.about(&format!("Next: {}\n", context.command(&stored.environment, next)));
+    Ok(Exit::Done)
+}
+
+fn status_document(stored: &Stored) -> Json {
+    let view = stored.state.view();
+    let instances: Vec<Json> = stored::by_instance(&stored.state).iter().map(|(instance, records)| {
+        json!({"address": instance.as_str(), "provider": records[0].provider.to_string(), "resources": records.len()})
+    }).collect();
+    let open: Vec<Json> = view.open.values().map(|open| {
+        json!({"address": open.intent.address.as_str(), "action": &*open.intent.action, "run": open.run, "flagged": open.flagged})
+    }).collect();
+    let active: Vec<Json> = view.active.iter().map(|(number, run)| {
+        json!({"run": number, "who": run.lease.header.who, "host": run.lease.header.host, "done": run.done, "changes": run.lease.header.changes})
+    }).collect();
+    document("status", json!({
+        "stack": stored.stack,
+        "environment": stored.environment,
+        "revision": view.revision,
+        "resources": view.records.len(),
+        "instances": instances,
+        "outputs": view.outputs.iter().map(|(name, it)| (name.to_string(), value(it))).collect::<serde_json::Map<_, _>>(),
+        "open": open,
+        "active": active,
+    }))
+}
+
+/// RFC 3339 in UTC, from milliseconds since 1970.
+pub fn instant(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map(|it| it.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()).unwrap_or_default()
+}
+
+pub async fn output(context: &Context<'_>, args: &OutputArgs) -> Result<Exit, Failure> {
+    let stored = stored::open(context.settings, context.global.env.as_deref()).await?;
+    let outputs = &stored.state.view().outputs;
+    let Some(name) = &args.name else {
+        let all: serde_json::Map<String, Json> = outputs.iter().map(|(name, it)| (name.to_string(), value(it))).collect();
+        context.output.document(&document("output", json!({"outputs": all})))?;
+        let lines: String = outputs.iter().map(|(name, it)| format!("{} = {}\n", Escaped(name), diff::shown(it))).collect();
+        context.output.text(&lines);
+        if outputs.is_empty() {
+            context.output.about("no outputs: none is declared, or nothing was applied yet\n");
+        }
+        return Ok(Exit::Done);
+    };
+    let Some(found) = outputs.get(name.as_str()) else {
+        let near = ops::nearest(name, outputs.keys().map(|it| &**it)).map(|it| format!("write `{it}`"));
+        let text = format!("there is no output `{name}` in what was applied to `{}`", stored.environment);
+        return Ok(context.output.fail_with(Code::UnknownName.error(text).helps(near)));
+    };
+    if found.has_secret() && !args.reveal {
+        let diagnostic = Code::SecretShown.error(format!("output `{name}` is secret"));
+        return Ok(context.output.fail_with(diagnostic.help(format!("`stackwright output {name} --reveal` prints it all the same"))));
+    }
+    let mut open = found.clone();
+    open.mark.secret = false;
+    context.output.document(&document("output", json!({"name": name, "value": value(&open)})))?;
+    context.output.text(&match &open.data {
+        Data::Text(text) => format!("{}\n", Escaped(text)),
+        _ => format!("{}\n", open.to_literal()),
+    });
+    Ok(Exit::Done)
+}
+
+pub async fn state(context: &Context<'_>, command: &StateCommand) -> Result<Exit, Failure> {
+    match command {
+        StateCommand::List { glob } => list(context, glob.as_deref()).await,
+        StateCommand::Rebuild => rebuild(context).await,
+    }
+}
+
+async fn list(context: &Context<'_>, glob: Option<&str>) -> Result<Exit, Failure> {
+    let stored = stored::open(context.settings, context.global.env.as_deref()).await?;
+    let fits = |address: &Address| glob.is_none_or(|glob| crate::ops::matches(glob, address));
+    let records: Vec<_> = stored.state.view().records.values().filter(|record| fits(&record.address)).collect();
+    let rows: Vec<Json> = records.iter().map(|it| {
+        json!({"address": it.address.as_str(), "kind": &*it.kind, "provider": it.provider.to_string(), "version": it.version, "protect": it.protect})
+    }).collect();
+    context.output.document(&document("state-list", json!({"environment": stored.environment, "records": rows})))?;
+    context.output.text(&records.iter().map(|it| format!("{}\n", Escaped(it.address.as_str()))).collect::<String>());
+    Ok(Exit::Done)
+}
+
+async fn rebuild(context: &Context<'_>) -> Result<Exit, Failure> {
+    let rebuilt = ops::rebuild::rebuild(context.settings, context.global.env.as_deref()).await?;
+    context.output.document(&document("state-rebuild", json!({"environment": rebuilt.environment, "entries": rebuilt.entries, "records": rebuilt.records})))?;
+    context.output.text(&format!(
+        "{}: the view was made again from {} of the log: {}\n",
+        Escaped(&rebuilt.environment), count(rebuilt.entries as usize, "entry").replace("entrys", "entries"), plan_text::resources(rebuilt.records)
+    ));
+    Ok(Exit::Done)
+}
+
+/// One record with all its attributes, for `show ADDRESS`.
+pub fn record_text(record: &Record, terminal: &crate::cli::terminal::Terminal) -> String {
+    let head = terminal.paint(Ink::Strong, Escaped(record.address.as_str()));
+    let declared = if record.declared_at.is_empty() { String::new() } else { Escaped(&record.declared_at).to_string() };
+    let guard = if record.protect { "   protected" } else { "" };
+    let line = format!("{head}  {} on {}{guard}", record.kind, record.provider);
+    let mut out = format!("{}\n", spread(terminal, &line, &terminal.paint(Ink::Quiet, declared)));
+    let attributes = record.attributes();
+    let width = attributes.keys().map(|name| name.len()).max().unwrap_or(0).min(28);
+    for (name, it) in &attributes {
+        let computed = if record.computed.contains_key(name) && !record.inputs.contains_key(name) { "  (computed)" } else { "" };
+        out.push_str(&format!("  {:width$}  {}{}\n", Escaped(name).to_string(), diff::shown(it), terminal.paint(Ink::Quiet, computed)));
+    }
+    for edge in &record.edges {
+        out.push_str(&format!("  waits for {}\n", Escaped(edge.to.as_str())));
+    }
+    out
+}

@@ -1,0 +1,145 @@
+//! `plan`: from a program and what is known to a plan. Takes no lock, writes nothing to the state.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desired::desired;
+use super::files::{words, write_whole};
+use super::project::Failure;
+use super::refresh::refresh;
+use super::workspace::{Workspace, store_name};
+use crate::model::{Address, Code, Desired, Diagnostic, Fields, Plan, ProviderName, Seen, Sources};
+use crate::plan;
+use crate::state::View;
+
+/// What to plan.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    pub only: Vec<String>,
+    pub replace: Vec<String>,
+    /// From records alone.
+    pub offline: bool,
+    /// Everything goes.
+    pub destroy: bool,
+}
+
+/// A plan, and how it came about.
+pub struct Planned {
+    pub plan: Plan,
+    /// How many live resources were looked at, and how long that took; `None` for a plan from records.
+    pub read: Option<(usize, Duration)>,
+    /// Calls that an interrupted run left open.
+    pub open: usize,
+}
+
+/// Makes a plan.
+///
+/// Errors: of the program in this environment, of the platforms that cannot be asked, and what planning itself refuses.
+pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, Failure> {
+    let desired = desired(workspace)?;
+    let view = workspace.state.view();
+    let settings_of = |name: &ProviderName| provider_settings(&desired, name);
+    let clock = &workspace.settings.world.clock;
+    let started = clock.elapsed();
+    let (seen, read) = if request.offline {
+        (Seen::default(), None)
+    } else {
+        let world = &workspace.settings.world;
+        let asked = refresh(&workspace.connections, world, &desired, &view.records, &workspace.schemas, &settings_of).await;
+        let refreshed = asked.map_err(|diagnostics| workspace.failure(diagnostics))?;
+        (refreshed.seen, Some((refreshed.resources, clock.elapsed() - started)))
+    };
+    let plan = from_known(workspace, desired, view, &seen, request).map_err(|diagnostics| workspace.failure(diagnostics))?;
+    Ok(Planned { plan, read, open: view.open.len() })
+}
+
+fn from_known(
+    workspace: &Workspace,
+    desired: Desired,
+    view: &View,
+    seen: &Seen,
+    request: &Request,
+) -> Result<Plan, Vec<Diagnostic>> {
+    let replace = request.replace.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    let warnings = workspace.project.warnings.clone();
+    let digest = |value: &crate::model::Value| workspace.state.secret_digest(value);
+    let known = plan::Known {
+        store: &store_name(&workspace.state),
+        base: (view.revision > 0).then_some(view.revision),
+        records: &view.records,
+        deposed: &view.deposed,
+        outputs: &view.outputs,
+        seen,
+        schemas: &workspace.schemas,
+        sources: workspace.sources(),
+        digest: &digest,
+    };
+    let options = plan::Options {
+        only: request.only.clone(),
+        replace,
+        destroy: request.destroy,
+        simulated: workspace.settings.simulated(),
+    };
+    let mut plan = plan::start(desired, &known, &options)?;
+    plan.warnings.splice(0..0, warnings);
+    Ok(plan)
+}
+
+/// An address as somebody typed it.
+///
+/// Errors: [`Code::Usage`].
+pub fn address(text: &str) -> Result<Address, Vec<Diagnostic>> {
+    Address::parse(text).ok_or_else(|| {
+        let diagnostic = Code::Usage.error(format!("`{text}` is no address"));
+        vec![diagnostic.help("an address is such as `database.main` or `service.worker[\"email\"]/fly.machine.web[\"0\"]`")]
+    })
+}
+
+/// Settings that the program gives a provider instance; none for one that it does not declare.
+pub fn provider_settings(desired: &Desired, name: &ProviderName) -> Fields {
+    desired.providers.iter().find(|it| it.name == *name).map(|it| it.settings.clone()).unwrap_or_default()
+}
+
+/// Keeps a plan under its id, for `apply ID` and `show ID`.
+///
+/// Errors: [`Code::Unreadable`].
+pub fn keep(workspace: &Workspace, plan: &Plan) -> Result<PathBuf, Box<Diagnostic>> {
+    let dir = workspace.settings.plans_dir();
+    let path = dir.join(&plan.id);
+    let made = std::fs::create_dir_all(&dir);
+    made.map_err(|error| unwritable(&dir, &error))?;
+    save(workspace, plan, &path)?;
+    Ok(path)
+}
+
+/// Writes a plan to a file: sealed whole, readable by its owner alone.
+///
+/// Errors: [`Code::Unreadable`], and those of the state's key.
+pub fn save(workspace: &Workspace, plan: &Plan, path: &std::path::Path) -> Result<(), Box<Diagnostic>> {
+    let plain = plan::file::encode(plan, workspace.sources());
+    let sealed = workspace.state.seal_blob(LABEL, &plain)?;
+    write_whole(path, &sealed, 0o600).map_err(|error| unwritable(path, &error))
+}
+
+/// What a plan file is sealed as.
+const LABEL: &str = "plan";
+
+fn unwritable(path: &std::path::Path, error: &std::io::Error) -> Box<Diagnostic> {
+    Box::new(Code::Unreadable.error(format!("`{}` cannot be written: {}", path.display(), words(error))))
+}
+
+/// Reads a plan back, from a file or by the id under which it was kept.
+///
+/// Errors: [`Code::Unreadable`] where there is none, [`Code::DamagedPlan`] where it was altered or is not for this environment.
+pub fn read(workspace: &Workspace, named: &str) -> Result<(Plan, Arc<Sources>), Box<Diagnostic>> {
+    let kept = workspace.settings.plans_dir().join(named);
+    let is_id = named.len() == 8 && named.chars().all(|c| c.is_ascii_hexdigit());
+    let path = if is_id && kept.exists() { kept } else { PathBuf::from(named) };
+    let sealed = std::fs::read(&path).map_err(|error| {
+        let what = if is_id { format!("there is no plan `{named}`") } else { format!("the plan file `{named}` cannot be read: {}", words(&error)) };
+        Box::new(Code::Unreadable.error(what).help("`stackwright plan` makes one and names its id"))
+    })?;
+    let plain = workspace.state.open_blob(LABEL, &sealed)?;
+    plan::file::decode(&plain, &workspace.schemas)
+}
