@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod environment;
+pub mod estimate;
 pub mod explain;
 pub mod files;
 pub mod given;

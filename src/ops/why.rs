@@ -86,12 +86,15 @@ fn find<'d>(desired: &'d Desired, what: &str) -> Result<(&'d DesiredResource, Op
     }
     found.ok_or_else(|| {
         let text = format!("there is no resource `{what}`");
-        let inside: Vec<&str> = desired.resources.iter().filter(|it| it.instance.as_str() == what).map(|it| it.address.as_str()).collect();
+        let inside: Vec<&str> =
+            desired.resources.iter().filter(|it| it.instance.as_str() == what).map(|it| it.address.as_str()).collect();
         let near = super::nearest(what, desired.resources.iter().map(|it| it.address.as_str()));
         let help = match (&inside[..], near) {
             ([], Some(near)) => Some(format!("write `{near}`")),
             ([], None) => None,
-            (inside, _) => Some(format!("it has {}", inside.iter().take(6).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", "))),
+            (inside, _) => {
+                Some(format!("it has {}", inside.iter().take(6).map(|it| format!("`{it}`")).collect::<Vec<_>>().join(", ")))
+            }
         };
         Box::new(Code::UnknownName.error(text).helps(help))
     })
@@ -171,7 +174,8 @@ impl<'p> Walk<'p> {
         if bodies.len() == 1 {
             bodies.extend(component.clauses.iter().map(|clause| &clause.body));
         }
-        let address = if place.address.is_empty() { format!("{kind}.{name}") } else { format!("{}/{kind}.{name}", place.address) };
+        let address =
+            if place.address.is_empty() { format!("{kind}.{name}") } else { format!("{}/{kind}.{name}", place.address) };
         Some(Place { bodies, component: Some(component), instance: Some((instance, Box::new(place.clone()))), address })
     }
 
@@ -283,7 +287,9 @@ impl<'p> Walk<'p> {
         self.step(depth, format!("{kind}.{name}.{field}"), span);
         let Some(instance) = instances(&place.bodies).find(|it| *it.kind == **kind && *it.name == **name) else { return };
         let Some(component) = self.program.components.get(&instance.kind) else { return };
-        for provider in component.clauses.iter().map(|clause| &*clause.provider).chain((component.clauses.is_empty()).then_some("")) {
+        for provider in
+            component.clauses.iter().map(|clause| &*clause.provider).chain((component.clauses.is_empty()).then_some(""))
+        {
             let Some(inside) = self.enter(place, kind, name, provider) else { continue };
             if word == "input" {
                 return self.input(field, &inside, depth + 1);
@@ -367,13 +373,19 @@ fn children(expr: &Expr) -> Vec<&Expr> {
         ExprKind::Binary(_, a, b) => vec![a, b],
         ExprKind::If(a, b, c) => vec![a, b, c],
         ExprKind::Match(of, arms) => std::iter::once(&**of).chain(arms.iter().map(|(_, expr)| expr)).collect(),
-        ExprKind::List(parts) => parts.iter().map(|part| match part {
-            ListPart::Item(it) | ListPart::Spread(it) => it,
-        }).collect(),
-        ExprKind::Map(parts) => parts.iter().flat_map(|part| match part {
-            MapPart::Entry(_, it) | MapPart::Spread(it) => vec![it],
-            MapPart::Computed(key, it) => vec![key, it],
-        }).collect(),
+        ExprKind::List(parts) => parts
+            .iter()
+            .map(|part| match part {
+                ListPart::Item(it) | ListPart::Spread(it) => it,
+            })
+            .collect(),
+        ExprKind::Map(parts) => parts
+            .iter()
+            .flat_map(|part| match part {
+                MapPart::Entry(_, it) | MapPart::Spread(it) => vec![it],
+                MapPart::Computed(key, it) => vec![key, it],
+            })
+            .collect(),
         ExprKind::ForList { clauses, item } => for_clauses(clauses).chain([&**item]).collect(),
         ExprKind::ForMap { clauses, key, value } => for_clauses(clauses).chain([&**key, &**value]).collect(),
         ExprKind::Builtin(_, arguments) => arguments.iter().flatten().collect(),

@@ -154,7 +154,8 @@ impl Scene {
 
     /// Kills the apply after a while; whether it was still running.
     fn apply_and_kill(&self, after: Duration) -> bool {
-        let mut child = self.command(&["apply", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
+        let mut child =
+            self.command(&["apply", "--yes"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program starts");
         let until = Instant::now() + after;
         while Instant::now() < until {
             if child.try_wait().expect("the child is ours").is_some() {
@@ -197,7 +198,10 @@ impl Scene {
                 made.entry(key).or_default().push(effect["id"].as_str().unwrap_or_default().to_owned());
             }
         }
-        made.into_iter().filter(|(_, ids)| ids.len() > 1).map(|((token, kind), ids)| format!("{kind} {ids:?} under {token}")).collect()
+        made.into_iter()
+            .filter(|(_, ids)| ids.len() > 1)
+            .map(|((token, kind), ids)| format!("{kind} {ids:?} under {token}"))
+            .collect()
     }
 
     fn effects(&self) -> Vec<(String, String, String)> {
@@ -208,7 +212,10 @@ impl Scene {
     }
 
     fn journal(&self) -> Vec<serde_json::Value> {
-        get(&self.url, "/_sim/journal").lines().map(|line| serde_json::from_str(line).expect("a line of the journal is JSON")).collect()
+        get(&self.url, "/_sim/journal")
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("a line of the journal is JSON"))
+            .collect()
     }
 }
 
