@@ -1,12 +1,19 @@
 //! State: an append-only, hash-chained log of everything that was applied, and the view that it amounts to.
 //!
 //! [`State`] is one environment's log, opened and folded; reading it takes no lock and writes nothing. [`Run`] is one apply's
-//! right to write: it holds a lease on addresses, and appends.
+//! right to write: it holds a lease on addresses, and appends. What is derived from the log (the snapshot, the index) may be
+//! thrown away at any time, and is whenever it is in doubt.
 
 pub mod contract;
+mod crypt;
 pub mod log;
 mod run;
+pub mod store;
 pub mod view;
+mod words;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,12 +26,28 @@ pub use log::{
 pub use run::Run;
 pub use view::{ActiveRun, OpenIntent, View};
 
+use crate::model::wire::{Reading, Wire, WireError};
 use crate::model::{Code, Diagnostic};
 use crate::world::World;
+use contract::{Entry, Snapshot};
+use crypt::{KeyRing, Vault};
+use store::embedded::Embedded;
+use store::memory::Memory;
 
 /// One environment's state, folded.
 pub struct State {
+    shared: Arc<Shared>,
     view: Arc<View>,
+    /// Where the snapshot was taken that the view began with; 0 without one.
+    snapshot_at: Sequence,
+}
+
+/// What all uses of one log have in common.
+struct Shared {
+    store: Arc<dyn Store>,
+    ring: Arc<KeyRing>,
+    environment: String,
+    world: World,
 }
 
 impl State {
@@ -33,18 +56,59 @@ impl State {
     ///
     /// Errors: [`Code::NewerState`], [`Code::DamagedState`], [`Code::StateUnavailable`], [`Code::NoKey`].
     pub async fn open(root: &Path, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
-        let _ = (root, environment, world);
-        Err(not_yet())
+        let named = !environment.is_empty() && !environment.starts_with('.') && !environment.contains(['/', '\\', '\0']);
+        if !named {
+            return Err(Box::new(Code::StateUnavailable.error(format!("no environment can be called {environment:?}"))));
+        }
+        let store = Arc::new(Embedded::at(root.join(environment)));
+        State::with(store, KeyRing::at(root, world), environment, world).await
     }
 
     /// A state in memory, for tests and simulations.
     pub fn memory(environment: &str, world: &World) -> State {
-        let _ = (environment, world);
-        State { view: Arc::default() }
+        let shared = Shared {
+            store: Arc::new(Memory::default()),
+            ring: Arc::new(KeyRing::memory(world)),
+            environment: environment.to_owned(),
+            world: world.clone(),
+        };
+        State { shared: Arc::new(shared), view: Arc::default(), snapshot_at: 0 }
+    }
+
+    /// The same log once more, as another process would open it.
+    pub async fn again(&self) -> Result<State, Box<Diagnostic>> {
+        State::load(self.shared.clone()).await
+    }
+
+    async fn with(store: Arc<dyn Store>, ring: KeyRing, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
+        let environment = environment.to_owned();
+        State::load(Arc::new(Shared { store, ring: Arc::new(ring), environment, world: world.clone() })).await
+    }
+
+    async fn load(shared: Arc<Shared>) -> Result<State, Box<Diagnostic>> {
+        if let Some(snapshot) = shared.store.snapshot().await {
+            let entries = shared.read(snapshot.head.sequence).await?;
+            if entries.is_empty() {
+                let what = format!("the log ends before entry {}, of which there is a snapshot", snapshot.head.sequence);
+                return Err(words::store(&StoreError::Damaged { place: shared.store.place(), what }));
+            }
+            let rest = entries.get(1..).unwrap_or_default();
+            if let Some(begun) = shared.trusted(&snapshot, entries.first()) {
+                let view = shared.fold(begun, rest)?;
+                return Ok(State { shared, view: Arc::new(view), snapshot_at: snapshot.head.sequence });
+            }
+        }
+        let entries = shared.read(1).await?;
+        let view = shared.fold(View::default(), &entries)?;
+        Ok(State { shared, view: Arc::new(view), snapshot_at: 0 })
     }
 
     pub fn view(&self) -> &View {
         &self.view
+    }
+
+    pub fn environment(&self) -> &str {
+        &self.shared.environment
     }
 
     /// The store's id: what every mark on a platform names. `None` until the first run begins.
@@ -52,35 +116,168 @@ impl State {
         self.view.store_id()
     }
 
-    /// Reads what was appended since.
-    pub async fn refresh(&mut self) -> Result<(), Box<Diagnostic>> {
-        Err(not_yet())
+    /// Where the log is, for messages.
+    pub fn place(&self) -> String {
+        self.shared.store.place()
     }
 
-    /// Begins a run: leases the addresses of `header`, and those of calls that a dead run left open, which [`Run::unsettled`]
+    /// Reads what was appended since.
+    pub async fn refresh(&mut self) -> Result<(), Box<Diagnostic>> {
+        let Some(head) = self.view.head else {
+            *self = State::load(self.shared.clone()).await?;
+            return Ok(());
+        };
+        let entries = self.shared.read_after(head).await?;
+        if !entries.is_empty() {
+            let view = self.shared.fold(View::clone(&self.view), &entries)?;
+            self.view = Arc::new(view);
+        }
+        Ok(())
+    }
+
+    /// Begins a run: leases the addresses of `header`, and those of calls that dead runs left open, which [`Run::unsettled`]
     /// gives. The first run of all makes the store.
     ///
     /// Errors: [`Code::Locked`] naming the holder where a living run holds one of them, and those of [`State::open`].
     pub async fn begin(&mut self, header: RunHeader) -> Result<Run, Box<Diagnostic>> {
-        let _ = header;
-        Err(not_yet())
+        run::begin(self, header).await
+    }
+
+    /// Ends the lease of a run without asking it (`lock release`). What it still writes is void.
+    ///
+    /// Errors: [`Code::Usage`] where the run holds nothing.
+    pub async fn release(&mut self, run: u64, reason: &str) -> Result<(), Box<Diagnostic>> {
+        run::release(self, run, reason).await
     }
 
     /// Encrypts bytes (a plan file) under the state's key, bound to `label` and this environment; the key is made if there is none.
     pub fn seal_blob(&self, label: &str, plain: &[u8]) -> Result<Vec<u8>, Box<Diagnostic>> {
-        let _ = (label, plain);
-        Err(not_yet())
+        self.shared.vault(BLOB_STORE).seal_blob(label, plain).map_err(|error| words::store(&error))
     }
 
     /// What [`State::seal_blob`] made, if it is unaltered.
     ///
     /// Errors: [`Code::NoKey`]; [`Code::DamagedPlan`] where the bytes are not what this key sealed under this label.
     pub fn open_blob(&self, label: &str, sealed: &[u8]) -> Result<Vec<u8>, Box<Diagnostic>> {
-        let _ = (label, sealed);
-        Err(not_yet())
+        let opened = self.shared.vault(BLOB_STORE).open_blob(label, sealed).map_err(|error| words::store(&error))?;
+        match opened {
+            None => Err(self.shared.with_key_facts(None, |facts| words::unwritable(&WireError::NoKey, facts))),
+            Some(Ok(plain)) => Ok(plain.to_vec()),
+            Some(Err(_)) => Err(Box::new(
+                Code::DamagedPlan
+                    .error("this was altered, or sealed for another environment or under another key")
+                    .note("nothing was changed")
+                    .help("make it again with `stackwright plan`"),
+            )),
+        }
+    }
+
+    /// All entries as they are stored, checked against the chain: for audits. Needs no key.
+    pub async fn entries(&self) -> Result<Vec<Entry>, Box<Diagnostic>> {
+        self.shared.read(1).await
+    }
+
+    /// Folds entries of this log, asking `watch` before each with the view that it is folded into.
+    pub fn replay(&self, entries: &[Entry], mut watch: impl FnMut(&View, &Entry, &Body)) -> Result<View, Box<Diagnostic>> {
+        let Some(first) = entries.first() else { return Ok(View::default()) };
+        let vault = self.shared.vault(first.header.store);
+        let mut reading = Reading::new(Wire::sealed(&vault));
+        let mut view = View::default();
+        for entry in entries {
+            let body = log::wire::decode(&entry.header.kind, &entry.body, &view, &mut reading)
+                .map_err(|error| self.shared.unreadable(&error, entry, &view))?;
+            watch(&view, entry, &body);
+            view.fold(&entry.header, entry.head(), body);
+        }
+        Ok(view)
+    }
+
+    /// Throws away what is derived from the log and makes it again (`state rebuild`).
+    pub async fn rebuild(&mut self) -> Result<(), Box<Diagnostic>> {
+        let entries = self.shared.read(1).await?;
+        let view = self.shared.fold(View::default(), &entries)?;
+        if view.head.is_some() {
+            self.shared.keep_snapshot(&view).await.map_err(|error| words::store(&error))?;
+            self.snapshot_at = view.head.map_or(0, |head| head.sequence);
+            if let Some(dir) = self.shared.store.derived() {
+                view::index::rebuild(&dir, &entries).map_err(|error| words::store(&error))?;
+            }
+        }
+        self.view = Arc::new(view);
+        Ok(())
     }
 }
 
-fn not_yet() -> Box<Diagnostic> {
-    Box::new(Code::StateUnavailable.error("this version cannot keep state yet"))
+/// Blobs outlive a store that is yet to be made, and are bound to their environment and label alone.
+const BLOB_STORE: StoreId = StoreId([0; 16]);
+
+impl Shared {
+    fn vault(&self, store: StoreId) -> Vault {
+        Vault { ring: self.ring.clone(), environment: self.environment.clone(), store }
+    }
+
+    async fn read(&self, from: Sequence) -> Result<Vec<Entry>, Box<Diagnostic>> {
+        self.store.read(from).await.map_err(|error| words::store(&error))
+    }
+
+    /// What follows `head`, which has to be a place of the log.
+    async fn read_after(&self, head: Head) -> Result<Vec<Entry>, Box<Diagnostic>> {
+        let mut entries = self.read(head.sequence).await?;
+        match entries.first().map(Entry::head) == Some(head) {
+            true => {
+                entries.remove(0);
+                Ok(entries)
+            }
+            false => Err(words::store(&StoreError::Damaged {
+                place: format!("{}, entry {}", self.store.place(), head.sequence),
+                what: "the log no longer holds an entry that was read before".into(),
+            })),
+        }
+    }
+
+    /// The view of a snapshot that the chain vouches for and that can be read. `entry` is the one at its place.
+    fn trusted(&self, snapshot: &Snapshot, entry: Option<&Entry>) -> Option<View> {
+        let entry = entry.filter(|entry| entry.head() == snapshot.head)?;
+        let vault = self.vault(entry.header.store);
+        view::snapshot::read(snapshot.head, &snapshot.bytes, Wire::sealed(&vault)).ok()
+    }
+
+    fn fold(&self, mut view: View, entries: &[Entry]) -> Result<View, Box<Diagnostic>> {
+        let Some(first) = entries.first() else { return Ok(view) };
+        let vault = self.vault(first.header.store);
+        let mut reading = Reading::new(Wire::sealed(&vault));
+        for entry in entries {
+            let folded = view.fold_entry(entry, &mut reading);
+            folded.map_err(|error| self.unreadable(&error, entry, &view))?;
+        }
+        if view.genesis.as_ref().is_some_and(|genesis| genesis.environment != self.environment) {
+            let what = "this is the state of another environment".into();
+            return Err(words::store(&StoreError::Damaged { place: self.store.place(), what }));
+        }
+        Ok(view)
+    }
+
+    fn unreadable(&self, error: &WireError, entry: &Entry, view: &View) -> Box<Diagnostic> {
+        let wanted = view.genesis.as_ref().map(|genesis| &*genesis.key);
+        self.with_key_facts(wanted, |facts| words::entry(error, entry.header.sequence, facts))
+    }
+
+    fn with_key_facts(
+        &self,
+        wanted: Option<&str>,
+        words: impl FnOnce(&words::KeyFacts<'_>) -> Box<Diagnostic>,
+    ) -> Box<Diagnostic> {
+        let path = self.ring.path();
+        match self.ring.get() {
+            Err(error) => words::store(&error),
+            Ok(keys) => words(&words::KeyFacts { path: path.as_deref(), wanted, found: keys.map(|keys| keys.id()) }),
+        }
+    }
+
+    async fn keep_snapshot(&self, view: &View) -> Result<(), StoreError> {
+        let (Some(head), Some(store)) = (view.head, view.store_id()) else { return Ok(()) };
+        let vault = self.vault(store);
+        let bytes = view::snapshot::write(view, &vault).map_err(|error| StoreError::Misuse(error.to_string()))?;
+        self.store.keep_snapshot(Snapshot { head, bytes: bytes.into() }).await
+    }
 }

@@ -4,6 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub mod fold;
+pub mod index;
+pub mod snapshot;
+
 use super::contract::{Head, Sequence, StoreId};
 use super::log::{Genesis, Intent, Lease, OperationId, Revision};
 use crate::model::value::Value;
@@ -21,6 +25,8 @@ pub struct View {
     pub outputs: BTreeMap<Name, Value>,
     /// Calls of which nobody knows what became, by operation.
     pub open: BTreeMap<OperationId, Arc<OpenIntent>>,
+    /// The same by the place of the intent.
+    pub open_at: BTreeMap<Sequence, OperationId>,
     /// Runs that hold addresses, by number.
     pub active: BTreeMap<u64, Arc<ActiveRun>>,
     /// Number of the last run.
@@ -69,6 +75,11 @@ pub struct ActiveRun {
 }
 
 impl View {
+    /// Whether a run that holds its lease may write this address: it is leased, or lies inside of one that is.
+    pub fn covers(&self, run: u64, address: &Address) -> bool {
+        self.active.get(&run).is_some_and(|active| active.covers(address))
+    }
+
     pub fn store_id(&self) -> Option<StoreId> {
         self.genesis.as_ref().map(|genesis| genesis.store)
     }
@@ -78,5 +89,18 @@ impl View {
         let mut kept = self.durations.get(&(kind.clone(), action.clone()))?.clone();
         kept.sort_unstable();
         (kept.len() >= 3).then(|| kept[kept.len() / 2])
+    }
+}
+
+impl ActiveRun {
+    pub fn covers(&self, address: &Address) -> bool {
+        let mut at = Some(address.clone());
+        while let Some(address) = at {
+            if self.addresses.contains(&address) {
+                return true;
+            }
+            at = address.parent();
+        }
+        false
     }
 }

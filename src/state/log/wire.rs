@@ -1,0 +1,660 @@
+//! The bytes of entries' bodies: canonical JSON, secrets sealed. Golden files in `fixtures/state/` hold the format.
+//!
+//! What an entry can take from the view before it is left out: an outcome names its intent by the intent's place, and repeats
+//! of the record only what the intent does not say. So a body is read with the view at its place, and never without.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::entry::*;
+use super::object::{Object, list, map};
+use super::record::{self, Known};
+use crate::model::canonical::write_text;
+use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
+use crate::model::{Address, Digest, Name, ProviderName, Record, RecordId};
+use crate::state::contract::StoreId;
+use crate::state::view::{OpenIntent, View};
+
+/// Writes a body. `view` is the view just before the entry.
+pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, WireError> {
+    let mut out = Vec::with_capacity(256);
+    let mut object = Object::new(&mut out);
+    match body {
+        Body::Genesis(genesis) => {
+            object.text("engine", &genesis.engine);
+            object.text("environment", &genesis.environment);
+            object.text("key", &genesis.key);
+            object.text("store", &genesis.store.to_string());
+        }
+        Body::Lease(lease) => write_lease(&mut object, lease),
+        Body::Renew { addresses } => object.list("addresses", addresses, |out, it| write_text(out, it.as_str())),
+        Body::Release => {}
+        Body::Takeover { run, reason } => {
+            object.text("reason", reason);
+            object.number("run", run);
+        }
+        Body::Intent(intent) => write_intent(&mut object, intent, sealer)?,
+        Body::Accepted { operation, id } => {
+            object.text("id", id);
+            write_operation(&mut object, *operation, view);
+        }
+        Body::Attempt { operation, words } => {
+            write_operation(&mut object, *operation, view);
+            object.text("words", words);
+        }
+        Body::Outcome(outcome) => write_outcome(&mut object, outcome, view, sealer)?,
+        Body::Settled(settled) => {
+            object.text("how", settlement_word(settled.how));
+            let known = write_operation(&mut object, settled.operation, view);
+            object.text("words", &settled.words);
+            record::write_all(&mut object, &settled.writes, &Known::of(known), sealer)?;
+        }
+        Body::Write(write) => {
+            object.text("action", &write.action);
+            write_causes(&mut object, &write.causes);
+            object.maybe_text("reason", write.reason.as_deref());
+            record::write_all(&mut object, &write.writes, &Known::of(None), sealer)?;
+        }
+        Body::Plan { id, effects, who } | Body::Approval { plan: id, effects, who } => {
+            object.text("effects", &effects.to_string());
+            object.text("plan", id);
+            object.text("who", who);
+        }
+        Body::Revision(revision) => write_revision(&mut object, revision, sealer)?,
+        Body::Key { id, words } => {
+            object.text("id", id);
+            object.text("words", words);
+        }
+        Body::Restore { who, reason } => {
+            object.text("reason", reason);
+            object.text("who", who);
+        }
+        Body::Other { .. } => return Err(WireError::Unstorable("an entry of a newer version")),
+    }
+    object.end();
+    Ok(out)
+}
+
+/// Reads a body; `view` is the view just before the entry.
+pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -> Result<Body, WireError> {
+    Ok(match kind {
+        "genesis" => {
+            let raw: RawGenesis = parse(body)?;
+            let store = StoreId::parse(&raw.store).ok_or(bad("the id of a store"))?;
+            Body::Genesis(Genesis { store, environment: raw.environment.into(), engine: raw.engine.into(), key: raw.key.into() })
+        }
+        "lease" => Body::Lease(parse::<RawLease>(body)?.lease()?),
+        "renew" => Body::Renew { addresses: addresses(&parse::<RawRenew>(body)?.addresses)? },
+        "release" => Body::Release,
+        "takeover" => {
+            let raw: RawTakeover = parse(body)?;
+            Body::Takeover { run: raw.run, reason: raw.reason.into() }
+        }
+        "intent" => Body::Intent(Box::new(read_intent(parse(body)?, view, reading)?)),
+        "accepted" => {
+            let raw: RawAccepted = parse(body)?;
+            let Some((operation, _)) = operation(raw.of, raw.operation, view)? else { return Ok(without_effect(kind)) };
+            Body::Accepted { operation, id: raw.id.into() }
+        }
+        "attempt" => {
+            let raw: RawAttempt = parse(body)?;
+            let Some((operation, _)) = operation(raw.of, raw.operation, view)? else { return Ok(without_effect(kind)) };
+            Body::Attempt { operation, words: raw.words.into() }
+        }
+        "outcome" => match read_outcome(parse(body)?, view, reading)? {
+            Some(outcome) => Body::Outcome(Box::new(outcome)),
+            None => without_effect(kind),
+        },
+        "settled" => {
+            let raw: RawSettled = parse(body)?;
+            let Some((operation, known)) = operation(raw.of, raw.operation, view)? else { return Ok(without_effect(kind)) };
+            let how = settlement(&raw.how).ok_or(bad("how it was settled"))?;
+            let writes = record::read_all(&raw.writes, &Known::of(known), reading)?;
+            Body::Settled(Box::new(Settled { operation, how, writes, words: raw.words.into() }))
+        }
+        "write" => {
+            let raw: RawWrite = parse(body)?;
+            let writes = record::read_all(&raw.writes, &Known::of(None), reading)?;
+            Body::Write(Box::new(Write {
+                action: reading.name(&raw.action),
+                writes,
+                causes: causes(raw.causes, reading),
+                reason: raw.reason.map(Into::into),
+            }))
+        }
+        "plan" => {
+            let raw: RawPlan = parse(body)?;
+            Body::Plan { id: raw.plan.into(), effects: digest(&raw.effects)?, who: raw.who.into() }
+        }
+        "approval" => {
+            let raw: RawPlan = parse(body)?;
+            Body::Approval { plan: raw.plan.into(), effects: digest(&raw.effects)?, who: raw.who.into() }
+        }
+        "revision" => Body::Revision(Arc::new(read_revision(parse(body)?, reading)?)),
+        "key" => {
+            let raw: RawKey = parse(body)?;
+            Body::Key { id: raw.id.into(), words: raw.words.into() }
+        }
+        "restore" => {
+            let raw: RawRestore = parse(body)?;
+            Body::Restore { who: raw.who.into(), reason: raw.reason.into() }
+        }
+        other => without_effect(other),
+    })
+}
+
+/// Kept and chained, and no more: of a newer version, or about an operation that is not open.
+fn without_effect(kind: &str) -> Body {
+    Body::Other { kind: kind.to_owned() }
+}
+
+pub(in crate::state) fn bad(expected: &'static str) -> WireError {
+    WireError::Syntax { at: 0, expected }
+}
+
+pub(in crate::state) fn parse<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, WireError> {
+    serde_json::from_slice(body).map_err(|error| WireError::Syntax { at: error.column(), expected: "a body of the entry's kind" })
+}
+
+fn addresses(texts: &[Cow<'_, str>]) -> Result<Vec<Address>, WireError> {
+    texts.iter().map(|text| Address::parse(text).ok_or(bad("an address"))).collect()
+}
+
+pub(super) fn address(text: &str) -> Result<Address, WireError> {
+    Address::parse(text).ok_or(bad("an address"))
+}
+
+fn digest(text: &str) -> Result<Digest, WireError> {
+    Digest::parse(text).ok_or(bad("a hash"))
+}
+
+pub(super) fn hex(bytes: &[u8; 16]) -> String {
+    StoreId(*bytes).to_string()
+}
+
+pub(super) fn unhex(text: &str) -> Result<[u8; 16], WireError> {
+    StoreId::parse(text).map(|id| id.0).ok_or(bad("an id"))
+}
+
+// Leases.
+
+#[derive(Deserialize)]
+struct RawGenesis<'b> {
+    #[serde(borrow)]
+    engine: Cow<'b, str>,
+    #[serde(borrow)]
+    environment: Cow<'b, str>,
+    #[serde(borrow)]
+    key: Cow<'b, str>,
+    #[serde(borrow)]
+    store: Cow<'b, str>,
+}
+
+pub(in crate::state) fn write_lease(object: &mut Object<'_>, lease: &Lease) {
+    let header = &lease.header;
+    object.list("addresses", &header.addresses, |out, it| write_text(out, it.as_str()));
+    object.number("changes", header.changes);
+    object.text("command", &header.command);
+    object.maybe_text("commit", header.commit.as_deref());
+    object.maybe_text("effects", header.effects.map(|it| it.to_string()).as_deref());
+    object.text("engine", &header.engine);
+    object.text("hold", &lease.hold);
+    object.text("host", &header.host);
+    object.number("pid", header.pid);
+    object.maybe_text("plan", header.plan.as_deref());
+    object.number("run", lease.run);
+    object.text("who", &header.who);
+}
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawLease<'b> {
+    #[serde(borrow, default)]
+    addresses: Vec<Cow<'b, str>>,
+    #[serde(default)]
+    changes: u32,
+    #[serde(borrow)]
+    command: Cow<'b, str>,
+    #[serde(borrow, default)]
+    commit: Option<Cow<'b, str>>,
+    #[serde(borrow, default)]
+    effects: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    engine: Cow<'b, str>,
+    #[serde(borrow)]
+    hold: Cow<'b, str>,
+    #[serde(borrow)]
+    host: Cow<'b, str>,
+    pid: u32,
+    #[serde(borrow, default)]
+    plan: Option<Cow<'b, str>>,
+    run: u64,
+    #[serde(borrow)]
+    who: Cow<'b, str>,
+}
+
+impl RawLease<'_> {
+    pub(in crate::state) fn lease(self) -> Result<Lease, WireError> {
+        Ok(Lease {
+            run: self.run,
+            hold: self.hold.into(),
+            header: RunHeader {
+                command: self.command.into(),
+                who: self.who.into(),
+                host: self.host.into(),
+                pid: self.pid,
+                commit: self.commit.map(Into::into),
+                plan: self.plan.map(Into::into),
+                effects: self.effects.map(|it| digest(&it)).transpose()?,
+                addresses: addresses(&self.addresses)?,
+                changes: self.changes,
+                engine: self.engine.into(),
+            },
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct RawRenew<'b> {
+    #[serde(borrow, default)]
+    addresses: Vec<Cow<'b, str>>,
+}
+
+#[derive(Deserialize)]
+struct RawTakeover<'b> {
+    #[serde(borrow)]
+    reason: Cow<'b, str>,
+    run: u64,
+}
+
+// Operations.
+
+/// The place of the intent, where it is open; else its id.
+fn write_operation<'v>(object: &mut Object<'_>, operation: OperationId, view: &'v View) -> Option<&'v Arc<OpenIntent>> {
+    let open = view.open.get(&operation);
+    match open {
+        Some(open) => object.number("of", open.sequence),
+        None => object.text("operation", &hex(&operation.0)),
+    }
+    open
+}
+
+/// The operation, with its intent where it was named by its place; `None` where no intent is open at that place.
+fn operation<'v>(
+    of: Option<u64>,
+    id: Option<Cow<'_, str>>,
+    view: &'v View,
+) -> Result<Option<(OperationId, Option<&'v Arc<OpenIntent>>)>, WireError> {
+    if let Some(id) = id {
+        return Ok(Some((OperationId(unhex(&id)?), None)));
+    }
+    let place = of.ok_or(bad("an operation"))?;
+    Ok(view.open_at.get(&place).map(|operation| (*operation, view.open.get(operation))))
+}
+
+#[derive(Deserialize)]
+struct RawAccepted<'b> {
+    #[serde(borrow)]
+    id: Cow<'b, str>,
+    #[serde(default)]
+    of: Option<u64>,
+    #[serde(borrow, default)]
+    operation: Option<Cow<'b, str>>,
+}
+
+#[derive(Deserialize)]
+struct RawAttempt<'b> {
+    #[serde(default)]
+    of: Option<u64>,
+    #[serde(borrow, default)]
+    operation: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    words: Cow<'b, str>,
+}
+
+#[derive(Deserialize)]
+struct RawSettled<'b> {
+    #[serde(borrow)]
+    how: Cow<'b, str>,
+    #[serde(default)]
+    of: Option<u64>,
+    #[serde(borrow, default)]
+    operation: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    words: Cow<'b, str>,
+    #[serde(borrow, default)]
+    writes: Vec<&'b RawValue>,
+}
+
+fn settlement_word(how: Settlement) -> &'static str {
+    match how {
+        Settlement::Adopted => "adopted",
+        Settlement::Absent => "absent",
+        Settlement::Repeated => "repeated",
+        Settlement::Flagged => "flagged",
+    }
+}
+
+fn settlement(word: &str) -> Option<Settlement> {
+    use Settlement::*;
+    [Adopted, Absent, Repeated, Flagged].into_iter().find(|how| settlement_word(*how) == word)
+}
+
+// Intents. What is left out: `action` where it is the call's word, `instance` where it is the address, `provider` where it is
+// the first part of the kind.
+
+pub(in crate::state) fn write_intent(object: &mut Object<'_>, intent: &Intent, sealer: &dyn Sealer) -> Result<(), WireError> {
+    let call = call_word(intent.call);
+    object.maybe_text("action", (&*intent.action != call).then_some(&*intent.action));
+    object.text("address", intent.address.as_str());
+    object.maybe_text("before", intent.before.as_ref().map(|record| hex(&record.id.0)).as_deref());
+    object.text("call", call);
+    write_causes(object, &intent.causes);
+    object.maybe_text("effect", intent.effect.map(|it| it.to_string()).as_deref());
+    object.list("ids_before", &intent.ids_before, |out, id| write_text(out, id));
+    if !intent.inputs.is_empty() {
+        let context = inputs_context(intent);
+        Wire::sealed(sealer).write_fields(object.key("inputs"), context, &intent.inputs)?;
+    }
+    object.maybe_text("instance", (intent.instance != intent.address).then_some(intent.instance.as_str()));
+    object.text("kind", &intent.kind);
+    object.number("not_after", intent.not_after.as_millis());
+    object.text("operation", &hex(&intent.operation.0));
+    let provider = (!record::is_default_provider(&intent.provider, &intent.kind)).then(|| intent.provider.to_string());
+    object.maybe_text("provider", provider.as_deref());
+    object.text("recovery", &intent.recovery);
+    Ok(())
+}
+
+fn inputs_context(intent: &Intent) -> Context<'_> {
+    let record = intent.before.as_ref().map_or(intent.operation.record(), |before| before.id);
+    Context { record, kind: &intent.kind, part: "intent" }
+}
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawIntent<'b> {
+    #[serde(borrow, default)]
+    action: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    address: Cow<'b, str>,
+    #[serde(borrow, default)]
+    before: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    call: Cow<'b, str>,
+    #[serde(borrow, default)]
+    causes: BTreeMap<Cow<'b, str>, Cow<'b, str>>,
+    #[serde(borrow, default)]
+    effect: Option<Cow<'b, str>>,
+    #[serde(borrow, default)]
+    ids_before: Vec<Cow<'b, str>>,
+    #[serde(borrow, default)]
+    inputs: Option<&'b RawValue>,
+    #[serde(borrow, default)]
+    instance: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    kind: Cow<'b, str>,
+    not_after: u64,
+    #[serde(borrow)]
+    operation: Cow<'b, str>,
+    #[serde(borrow, default)]
+    provider: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    recovery: Cow<'b, str>,
+}
+
+pub(in crate::state) fn read_intent(raw: RawIntent<'_>, view: &View, reading: &mut Reading<'_>) -> Result<Intent, WireError> {
+    let address = address(&raw.address)?;
+    let before = match &raw.before {
+        None => None,
+        Some(id) => find_record(view, &address, RecordId(unhex(id)?)),
+    };
+    let kind = reading.name(&raw.kind);
+    let mut intent = Intent {
+        operation: OperationId(unhex(&raw.operation)?),
+        kind: kind.clone(),
+        provider: raw.provider.map_or_else(|| record::default_provider(&kind), |it| ProviderName::parse(&it)),
+        instance: raw.instance.map_or(Ok(address.clone()), |it| self::address(&it))?,
+        address,
+        call: call(&raw.call).ok_or(bad("a call"))?,
+        action: reading.name(raw.action.as_deref().unwrap_or(&raw.call)),
+        inputs: Default::default(),
+        before,
+        recovery: reading.name(&raw.recovery),
+        not_after: Duration::from_millis(raw.not_after),
+        effect: raw.effect.map(|it| digest(&it)).transpose()?,
+        ids_before: raw.ids_before.into_iter().map(Into::into).collect(),
+        causes: causes(raw.causes, reading),
+    };
+    if let Some(inputs) = raw.inputs {
+        let record = match raw.before {
+            None => intent.operation.record(),
+            Some(id) => RecordId(unhex(&id)?),
+        };
+        let context = Context { record, kind: &kind, part: "intent" };
+        intent.inputs = reading.whole(context, inputs.get(), |read| read.fields())?;
+    }
+    Ok(intent)
+}
+
+fn find_record(view: &View, address: &Address, id: RecordId) -> Option<Arc<Record>> {
+    let current = view.records.get(address).filter(|record| record.id == id);
+    let deposed = || view.deposed.get(address).into_iter().flatten().find(|record| record.id == id);
+    current.or_else(deposed).cloned()
+}
+
+fn call_word(call: IntentCall) -> &'static str {
+    match call {
+        IntentCall::Create => "create",
+        IntentCall::Update => "update",
+        IntentCall::Delete => "delete",
+    }
+}
+
+fn call(word: &str) -> Option<IntentCall> {
+    [IntentCall::Create, IntentCall::Update, IntentCall::Delete].into_iter().find(|call| call_word(*call) == word)
+}
+
+fn write_causes(object: &mut Object<'_>, causes: &BTreeMap<Name, String>) {
+    if !causes.is_empty() {
+        map(object.key("causes"), causes.iter(), |out, place| write_text(out, place));
+    }
+}
+
+fn causes(raw: BTreeMap<Cow<'_, str>, Cow<'_, str>>, reading: &mut Reading<'_>) -> BTreeMap<Name, String> {
+    raw.into_iter().map(|(name, place)| (reading.name(&name), place.into())).collect()
+}
+
+// Outcomes and writes.
+
+fn write_outcome(object: &mut Object<'_>, outcome: &Outcome, view: &View, sealer: &dyn Sealer) -> Result<(), WireError> {
+    if let OutcomeResult::Failed { code, .. } = &outcome.result {
+        object.number("code", code);
+    }
+    object.number("ms", outcome.took.as_millis());
+    let known = write_operation(object, outcome.operation, view);
+    object.list("requests", &outcome.requests, |out, request| write_text(out, request));
+    match &outcome.result {
+        OutcomeResult::Failed { words, .. } => object.text("words", words),
+        OutcomeResult::Done { writes } => record::write_all(object, writes, &Known::of(known), sealer)?,
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct RawOutcome<'b> {
+    #[serde(default)]
+    code: Option<u16>,
+    ms: u64,
+    #[serde(default)]
+    of: Option<u64>,
+    #[serde(borrow, default)]
+    operation: Option<Cow<'b, str>>,
+    #[serde(borrow, default)]
+    requests: Vec<Cow<'b, str>>,
+    #[serde(borrow, default)]
+    words: Option<Cow<'b, str>>,
+    #[serde(borrow, default)]
+    writes: Vec<&'b RawValue>,
+}
+
+fn read_outcome(raw: RawOutcome<'_>, view: &View, reading: &mut Reading<'_>) -> Result<Option<Outcome>, WireError> {
+    let Some((operation, known)) = operation(raw.of, raw.operation, view)? else { return Ok(None) };
+    let result = match raw.code {
+        Some(code) => OutcomeResult::Failed { code, words: raw.words.unwrap_or_default().into() },
+        None => OutcomeResult::Done { writes: record::read_all(&raw.writes, &Known::of(known), reading)? },
+    };
+    let requests = raw.requests.into_iter().map(Into::into).collect();
+    Ok(Some(Outcome { operation, result, took: Duration::from_millis(raw.ms), requests }))
+}
+
+#[derive(Deserialize)]
+struct RawWrite<'b> {
+    #[serde(borrow)]
+    action: Cow<'b, str>,
+    #[serde(borrow, default)]
+    causes: BTreeMap<Cow<'b, str>, Cow<'b, str>>,
+    #[serde(borrow, default)]
+    reason: Option<Cow<'b, str>>,
+    #[serde(borrow, default)]
+    writes: Vec<&'b RawValue>,
+}
+
+// What people did.
+
+#[derive(Deserialize)]
+struct RawPlan<'b> {
+    #[serde(borrow)]
+    effects: Cow<'b, str>,
+    #[serde(borrow)]
+    plan: Cow<'b, str>,
+    #[serde(borrow)]
+    who: Cow<'b, str>,
+}
+
+#[derive(Deserialize)]
+struct RawKey<'b> {
+    #[serde(borrow)]
+    id: Cow<'b, str>,
+    #[serde(borrow)]
+    words: Cow<'b, str>,
+}
+
+#[derive(Deserialize)]
+struct RawRestore<'b> {
+    #[serde(borrow)]
+    reason: Cow<'b, str>,
+    #[serde(borrow)]
+    who: Cow<'b, str>,
+}
+
+pub(in crate::state) fn write_revision(
+    object: &mut Object<'_>,
+    revision: &Revision,
+    sealer: &dyn Sealer,
+) -> Result<(), WireError> {
+    object.list("approved_by", &revision.approved_by, |out, who| write_text(out, who));
+    object.text("command", &revision.command);
+    object.maybe_text("commit", revision.commit.as_deref());
+    map(object.key("counts"), revision.counts.iter(), |out, count| out.extend_from_slice(count.to_string().as_bytes()));
+    object.maybe_text("effects", revision.effects.map(|it| it.to_string()).as_deref());
+    object.text("engine", &revision.engine);
+    object.list("failed", &revision.failed, |out, (address, code, words)| {
+        out.push(b'[');
+        write_text(out, address.as_str());
+        out.extend_from_slice(format!(",{code},").as_bytes());
+        write_text(out, words);
+        out.push(b']');
+    });
+    object.list("inputs", &revision.inputs, |out, (name, shown, origin)| {
+        list(out, &[&**name, shown, origin], |out, text| write_text(out, text));
+    });
+    object.list("not_started", &revision.not_started, |out, (address, why)| {
+        list(out, &[address.as_str(), why], |out, text| write_text(out, text));
+    });
+    object.number("number", revision.number);
+    Wire::sealed(sealer).write_fields(object.key("outputs"), OUTPUTS, &revision.outputs)?;
+    object.maybe_text("plan", revision.plan.as_deref());
+    map(object.key("providers"), revision.providers.iter(), |out, it| out.extend_from_slice(it.to_string().as_bytes()));
+    object.maybe_text("reason", revision.reason.as_deref());
+    object.text("result", revision.result.word());
+    object.number("run", revision.run);
+    object.number("time", revision.time_ms);
+    object.text("who", &revision.who);
+    Ok(())
+}
+
+const OUTPUTS: Context<'static> = Context { record: RecordId([0; 16]), kind: "outputs", part: "outputs" };
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawRevision<'b> {
+    #[serde(default)]
+    approved_by: Vec<String>,
+    command: String,
+    #[serde(default)]
+    commit: Option<String>,
+    #[serde(borrow, default)]
+    counts: BTreeMap<Cow<'b, str>, u32>,
+    #[serde(borrow, default)]
+    effects: Option<Cow<'b, str>>,
+    engine: String,
+    #[serde(borrow, default)]
+    failed: Vec<(Cow<'b, str>, u16, String)>,
+    #[serde(borrow, default)]
+    inputs: Vec<(Cow<'b, str>, String, String)>,
+    #[serde(borrow, default)]
+    not_started: Vec<(Cow<'b, str>, String)>,
+    number: u64,
+    #[serde(borrow)]
+    outputs: &'b RawValue,
+    #[serde(default)]
+    plan: Option<String>,
+    #[serde(borrow, default)]
+    providers: BTreeMap<Cow<'b, str>, u32>,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(borrow)]
+    result: Cow<'b, str>,
+    run: u64,
+    time: i64,
+    who: String,
+}
+
+/// The sentence of a revision without its outputs: needs no key.
+pub(in crate::state) fn read_revision_header(raw: &RawRevision<'_>) -> Result<Revision, WireError> {
+    let named = |map: &BTreeMap<Cow<'_, str>, u32>| map.iter().map(|(name, count)| (Name::from(&**name), *count)).collect();
+    Ok(Revision {
+        number: raw.number,
+        run: raw.run,
+        time_ms: raw.time,
+        command: raw.command.clone(),
+        who: raw.who.clone(),
+        commit: raw.commit.clone(),
+        plan: raw.plan.clone(),
+        effects: raw.effects.as_deref().map(digest).transpose()?,
+        approved_by: raw.approved_by.clone(),
+        counts: named(&raw.counts),
+        result: run_result(&raw.result).ok_or(bad("a result"))?,
+        inputs: raw.inputs.iter().map(|(name, shown, origin)| (Name::from(&**name), shown.clone(), origin.clone())).collect(),
+        outputs: BTreeMap::new(),
+        engine: raw.engine.clone(),
+        providers: named(&raw.providers),
+        failed: raw.failed.iter().map(|(at, code, words)| Ok((address(at)?, *code, words.clone()))).collect::<Result<_, _>>()?,
+        not_started: raw.not_started.iter().map(|(at, why)| Ok((address(at)?, why.clone()))).collect::<Result<_, _>>()?,
+        reason: raw.reason.clone(),
+    })
+}
+
+pub(in crate::state) fn read_revision(raw: RawRevision<'_>, reading: &mut Reading<'_>) -> Result<Revision, WireError> {
+    let mut revision = read_revision_header(&raw)?;
+    revision.outputs = reading.whole(OUTPUTS, raw.outputs.get(), |read| read.fields())?;
+    Ok(revision)
+}
+
+fn run_result(word: &str) -> Option<RunResult> {
+    use RunResult::*;
+    [Done, PartWay, Failed, Interrupted, RolledBack].into_iter().find(|result| result.word() == word)
+}

@@ -1,0 +1,204 @@
+//! A log on this machine's disk.
+//!
+//! ```text
+//! .stackwright/state/key               the key that seals secrets, mode 0600
+//! .stackwright/state/production/
+//!   000000000001.log …                 segments, named by their first entry; append-only, never changed
+//!   head                               the end of the log, twice
+//!   append.lock                        locked for the time of one append
+//!   runs/NAME                          locked by a run for its life
+//!   snapshot                           derived: the view at some entry
+//!   index/                             derived: sled
+//! ```
+//!
+//! What is derived may be deleted at any time. Reading takes no lock and writes nothing; nothing is made before the first append.
+
+mod head;
+mod scan;
+mod segment;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, mpsc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::scan::{scan, unavailable};
+use self::writer::Writer;
+use crate::model::Digest;
+use crate::state::contract::{Entry, Head, Hold, Liveness, Sequence, Snapshot, Store, StoreError};
+
+type Job = Box<dyn FnOnce(&mut Writer) + Send>;
+
+pub struct Embedded {
+    dir: PathBuf,
+    segment_max: u64,
+    /// To the thread that writes, once there is one: a sync takes milliseconds, which no worker of the runtime should wait.
+    writer: Mutex<Option<mpsc::Sender<Job>>>,
+}
+
+impl Embedded {
+    /// The log of one environment in its directory, which need not exist.
+    pub fn at(dir: PathBuf) -> Embedded {
+        Embedded { dir, segment_max: writer::SEGMENT, writer: Mutex::new(None) }
+    }
+
+    #[cfg(test)]
+    fn with_segments_of(dir: PathBuf, segment_max: u64) -> Embedded {
+        Embedded { dir, segment_max, writer: Mutex::new(None) }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Facts for `verify` that are no errors.
+    pub fn remarks(&self) -> Result<Vec<String>, StoreError> {
+        let Some(found) = scan(&self.dir, u64::MAX)? else { return Ok(Vec::new()) };
+        let mut remarks = Vec::new();
+        if found.head_slot_damaged {
+            remarks.push("one of the two copies of the head cannot be read; the other one and the log agree".into());
+        }
+        if found.torn > 0 {
+            remarks.push(format!("{} bytes of a torn write at the end, which the next writer cuts", found.torn));
+        }
+        Ok(remarks)
+    }
+
+    fn send(&self, job: Job) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if writer.is_none() {
+            let (sender, jobs) = mpsc::channel::<Job>();
+            let mut files = Writer::new(self.dir.clone(), self.segment_max);
+            let work = move || jobs.into_iter().for_each(|job| job(&mut files));
+            let started = std::thread::Builder::new().name("log".into()).spawn(work);
+            started.map_err(|error| unavailable("start the thread that writes to", &self.dir, &error))?;
+            *writer = Some(sender);
+        }
+        let sent = writer.as_ref().map(|writer| writer.send(job).is_ok());
+        sent.filter(|sent| *sent).map(drop).ok_or_else(gone)
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Misuse("the thread that writes the log is gone".into())
+}
+
+#[async_trait]
+impl Store for Embedded {
+    fn place(&self) -> String {
+        self.dir.display().to_string()
+    }
+
+    async fn head(&self) -> Result<Option<Head>, StoreError> {
+        Ok(scan(&self.dir, u64::MAX)?.map(|found| found.end))
+    }
+
+    async fn append(&self, expected: Option<Head>, entries: Vec<Entry>) -> Result<Head, StoreError> {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.send(Box::new(move |writer| {
+            let _ = answer.send(writer.append(expected, &entries));
+        }))?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    async fn read(&self, from: Sequence) -> Result<Vec<Entry>, StoreError> {
+        Ok(scan(&self.dir, from)?.map_or_else(Vec::new, |found| found.entries))
+    }
+
+    async fn hold(&self, name: &str) -> Result<Box<dyn Hold>, StoreError> {
+        let path = self.dir.join("runs").join(name);
+        let made = std::fs::create_dir_all(self.dir.join("runs"))
+            .and_then(|()| OpenOptions::new().read(true).write(true).create_new(true).open(&path));
+        let file = made.map_err(|error| unavailable("write", &path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(Held { _file: file, path })),
+            Err(error) => Err(StoreError::Unavailable { what: format!("lock {}", path.display()), why: error.to_string() }),
+        }
+    }
+
+    async fn liveness(&self, name: &str) -> Result<Liveness, StoreError> {
+        // A name from the log becomes a file name: only such as we make.
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Ok(Liveness::Unknown);
+        }
+        let path = self.dir.join("runs").join(name);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Liveness::Dead),
+            Err(error) => return Err(unavailable("read", &path, &error)),
+        };
+        match file.try_lock() {
+            Ok(()) => {
+                // It died without tidying up. Somebody who cannot delete it has no use for it either.
+                let _ = std::fs::remove_file(&path);
+                Ok(Liveness::Dead)
+            }
+            Err(TryLockError::WouldBlock) => Ok(Liveness::Alive),
+            Err(TryLockError::Error(error)) => Err(unavailable("lock", &path, &error)),
+        }
+    }
+
+    async fn snapshot(&self) -> Option<Snapshot> {
+        read_snapshot(&std::fs::read(self.dir.join("snapshot")).ok()?)
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        writer::make_file(&self.dir, &self.dir.join("snapshot"), &snapshot_bytes(&snapshot)).map(drop)
+    }
+
+    fn derived(&self) -> Option<PathBuf> {
+        Some(self.dir.clone())
+    }
+}
+
+struct Held {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Hold for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Deleted while it is still locked, so that nobody finds it free and unexplained.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+const SNAPSHOT_MAGIC: &[u8; 8] = b"SWSNAP\0\x01";
+const SNAPSHOT_HEADER: usize = 8 + 8 + 32 + 32 + 8;
+
+/// `magic  sequence u64  hash [32]  SHA-256 of the rest [32]  unpacked u64`, then the bytes packed with LZ4.
+fn snapshot_bytes(snapshot: &Snapshot) -> Vec<u8> {
+    let packed = lz4_flex::block::compress(&snapshot.bytes);
+    let mut out = Vec::with_capacity(SNAPSHOT_HEADER + packed.len());
+    out.extend_from_slice(SNAPSHOT_MAGIC);
+    out.extend_from_slice(&snapshot.head.sequence.to_le_bytes());
+    out.extend_from_slice(&snapshot.head.hash.0);
+    out.extend_from_slice(&Digest::of(&packed).0);
+    out.extend_from_slice(&(snapshot.bytes.len() as u64).to_le_bytes());
+    out.extend_from_slice(&packed);
+    out
+}
+
+fn read_snapshot(bytes: &[u8]) -> Option<Snapshot> {
+    let (header, packed) = bytes.split_at_checked(SNAPSHOT_HEADER)?;
+    let (magic, rest) = header.split_at(8);
+    let (sequence, rest) = rest.split_at(8);
+    let (hash, rest) = rest.split_at(32);
+    let (digest, length) = rest.split_at(32);
+    let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
+    let believable = length <= packed.len().saturating_mul(255).saturating_add(16);
+    if magic != SNAPSHOT_MAGIC || Digest::of(packed).0 != digest || !believable {
+        return None;
+    }
+    let whole = lz4_flex::block::decompress(packed, length).ok()?;
+    let head = Head { sequence: u64::from_le_bytes(sequence.try_into().ok()?), hash: Digest(hash.try_into().ok()?) };
+    Some(Snapshot { head, bytes: Bytes::from(whole) })
+}

@@ -1,0 +1,196 @@
+//! Reads a log from disk and says whether it is whole.
+//!
+//! The head file is read before the segments, so that the log may only be longer than it. The last segment is always read and
+//! its chain checked; segments before the asked one are left alone. A bad frame at the very end, with no whole frame after it
+//! and beyond what the head vouches for, is a torn write, which the next writer cuts. Anything else is damage.
+
+use std::path::{Path, PathBuf};
+
+use super::head::{self, HeadFile, HeadRecord};
+use super::segment::{self, Frame, SegmentHeader};
+use crate::model::Digest;
+use crate::state::contract::{Entry, FORMAT, Format, Head, Sequence, StoreError, StoreId};
+
+/// A log as it was found.
+pub struct Scan {
+    pub end: Head,
+    /// Where it ends: file, and offset behind the last whole frame.
+    pub last: PathBuf,
+    pub length: u64,
+    /// Bytes of a torn write behind it.
+    pub torn: u64,
+    /// What the head file says.
+    pub head: HeadRecord,
+    pub head_slot_damaged: bool,
+    /// Those that were asked for.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads the log in `dir`; entries from `from` on are kept. `None` where no log was ever made.
+///
+/// A reader may see a writer's frames out of order, page by page, so that damage has to show more than once.
+pub fn scan(dir: &Path, from: Sequence) -> Result<Option<Scan>, StoreError> {
+    let mut attempts = 3;
+    loop {
+        attempts -= 1;
+        match scan_once(dir, from) {
+            Err(StoreError::Damaged { .. }) if attempts > 0 => {}
+            result => return result,
+        }
+    }
+}
+
+fn scan_once(dir: &Path, from: Sequence) -> Result<Option<Scan>, StoreError> {
+    let path = dir.join("head");
+    let file = head::read(&path).map_err(|error| unavailable("read", &path, &error))?;
+    let segments = segments(dir)?;
+    let (head, head_slot_damaged) = match file {
+        HeadFile::Missing if segments.is_empty() => return Ok(None),
+        HeadFile::Missing => return Err(damaged(&path, "it is missing, so that nobody can tell whether the log is whole")),
+        HeadFile::Damaged => return Err(damaged(&path, "neither of its two copies can be read")),
+        HeadFile::Present { newest, one_damaged } => (newest, one_damaged),
+    };
+    if head.format.major > FORMAT.major {
+        return Err(newer(&head, head.format));
+    }
+    if segments.is_empty() {
+        return match head.head {
+            None => Ok(None),
+            Some(said) => Err(damaged(dir, &format!("there are no segments, and the head says {} entries", said.sequence))),
+        };
+    }
+    let wanted = segments.partition_point(|(first, _)| *first <= from).saturating_sub(1);
+    let mut reader = Reader { head: &head, from, store: head.store, at: None, entries: Vec::new(), proved: false };
+    let mut end = None;
+    for (nth, (first, path)) in segments.iter().enumerate().skip(wanted) {
+        end = Some(reader.segment(*first, path, nth + 1 == segments.len())?);
+    }
+    let (length, torn) = end.expect("there is a segment");
+    let at = reader.at.expect("a segment was read");
+    let last = segments.last().expect("there is a segment").1.clone();
+    if let Some(said) = head.head {
+        if at.sequence < said.sequence {
+            let what = format!("the log ends after entry {}, and its head says {}", at.sequence, said.sequence);
+            return Err(damaged(&last, &what));
+        }
+        if !reader.proved && said.sequence >= segments[wanted].0 {
+            return Err(damaged(&last, &format!("entry {} is not the one that the head names", said.sequence)));
+        }
+    }
+    let entries = reader.entries;
+    Ok(Some(Scan { end: at, last, length, torn, head, head_slot_damaged, entries }))
+}
+
+struct Reader<'h> {
+    head: &'h HeadRecord,
+    from: Sequence,
+    store: StoreId,
+    /// The last entry that was read.
+    at: Option<Head>,
+    entries: Vec<Entry>,
+    /// The entry that the head names was met, with its hash.
+    proved: bool,
+}
+
+impl Reader<'_> {
+    /// Reads one segment; gives the offset behind its last whole frame, and how many torn bytes follow.
+    fn segment(&mut self, first: Sequence, path: &Path, is_last: bool) -> Result<(u64, u64), StoreError> {
+        let bytes = std::fs::read(path).map_err(|error| unavailable("read", path, &error))?;
+        let header = SegmentHeader::parse(&bytes).ok_or_else(|| damaged_at(path, 0, "the header cannot be read"))?;
+        if header.format.major > FORMAT.major {
+            return Err(newer(self.head, header.format));
+        }
+        let follows = self.at.is_none_or(|at| at.sequence + 1 == first && at.hash == header.previous);
+        let begins = first > 1 || header.previous == Head::NONE;
+        if header.first != first || header.store != self.store || !follows || !begins {
+            return Err(damaged_at(path, 0, "it does not follow the segment before"));
+        }
+        self.at = Some(Head { sequence: first - 1, hash: header.previous });
+        self.prove(first - 1, header.previous);
+        let mut offset = segment::HEADER;
+        while offset < bytes.len() {
+            match Frame::parse(&bytes[offset..]) {
+                Some((frame, length)) => {
+                    self.frame(&frame, path, offset)?;
+                    offset += length;
+                }
+                None => break,
+            }
+        }
+        let rest = &bytes[offset..];
+        let vouched = self.head.head.is_some_and(|said| self.at.is_some_and(|at| at.sequence < said.sequence));
+        if !rest.is_empty() && (!is_last || vouched || segment::has_later_frame(rest)) {
+            return Err(damaged_at(path, offset, "the bytes do not agree with their checksum"));
+        }
+        if offset == segment::HEADER {
+            return Err(damaged_at(path, offset, "there is no whole entry in it"));
+        }
+        Ok((offset as u64, rest.len() as u64))
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, path: &Path, offset: usize) -> Result<(), StoreError> {
+        let at = self.at.expect("a segment begins with its place");
+        if frame.format.major > FORMAT.major {
+            return Err(newer(self.head, frame.format));
+        }
+        let entries = match frame.first == at.sequence + 1 {
+            true => frame.entries(self.store, at.hash),
+            false => None,
+        };
+        let entries = entries.ok_or_else(|| damaged_at(path, offset, "the hash chain is broken here"))?;
+        for entry in &entries {
+            if self.head.head.is_some_and(|said| said.sequence == entry.header.sequence) {
+                self.prove(entry.header.sequence, entry.hash());
+            }
+        }
+        self.at = Some(Head { sequence: frame.last(), hash: frame.hash });
+        self.entries.extend(entries.into_iter().filter(|entry| entry.header.sequence >= self.from));
+        Ok(())
+    }
+
+    fn prove(&mut self, sequence: Sequence, hash: Digest) {
+        self.proved |= self.head.head == Some(Head { sequence, hash });
+    }
+}
+
+/// The segment files by the sequence of their first entry, which names them.
+pub fn segments(dir: &Path) -> Result<Vec<(Sequence, PathBuf)>, StoreError> {
+    let listing = match std::fs::read_dir(dir) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unavailable("read", dir, &error)),
+    };
+    let mut found = Vec::new();
+    for file in listing {
+        let path = file.map_err(|error| unavailable("read", dir, &error))?.path();
+        if path.extension().is_some_and(|it| it == "log") {
+            let first = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok()).filter(|first| *first > 0);
+            found.push((first.ok_or_else(|| damaged(&path, "no segment has such a name"))?, path));
+        }
+    }
+    found.sort();
+    match found.first() {
+        Some((first, path)) if *first != 1 => Err(damaged(path, "the segments before it are missing")),
+        _ => Ok(found),
+    }
+}
+
+pub fn segment_path(dir: &Path, first: Sequence) -> PathBuf {
+    dir.join(format!("{first:012}.log"))
+}
+
+fn newer(head: &HeadRecord, format: Format) -> StoreError {
+    StoreError::Newer { format, engine: head.engine.clone(), revision: (head.revision > 0).then_some(head.revision) }
+}
+
+pub fn damaged(path: &Path, what: &str) -> StoreError {
+    StoreError::Damaged { place: path.display().to_string(), what: what.into() }
+}
+
+fn damaged_at(path: &Path, offset: usize, what: &str) -> StoreError {
+    StoreError::Damaged { place: format!("{}, byte {offset}", path.display()), what: what.into() }
+}
+
+pub fn unavailable(verb: &str, path: &Path, error: &std::io::Error) -> StoreError {
+    StoreError::Unavailable { what: format!("{verb} {}", path.display()), why: error.to_string() }
+}

@@ -1,0 +1,112 @@
+//! A log in memory: the strictest store, for tests and simulations.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+
+use crate::model::Digest;
+use crate::state::contract::{Entry, FORMAT, Head, Hold, Liveness, Sequence, Snapshot, Store, StoreError};
+
+/// Clones are one store, as several processes would see it.
+#[derive(Clone, Default)]
+pub struct Memory {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: Vec<Entry>,
+    held: BTreeSet<String>,
+    snapshot: Option<Snapshot>,
+}
+
+impl Memory {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+#[async_trait]
+impl Store for Memory {
+    fn place(&self) -> String {
+        "memory".into()
+    }
+
+    async fn head(&self) -> Result<Option<Head>, StoreError> {
+        Ok(self.lock().entries.last().map(Entry::head))
+    }
+
+    async fn append(&self, expected: Option<Head>, entries: Vec<Entry>) -> Result<Head, StoreError> {
+        let end = check_follows(expected, &entries)?;
+        let mut inner = self.lock();
+        let head = inner.entries.last().map(Entry::head);
+        if head != expected {
+            return Err(StoreError::Moved { head });
+        }
+        inner.entries.extend(entries);
+        Ok(end)
+    }
+
+    async fn read(&self, from: Sequence) -> Result<Vec<Entry>, StoreError> {
+        let inner = self.lock();
+        let skip = usize::try_from(from.saturating_sub(1)).unwrap_or(usize::MAX);
+        Ok(inner.entries.iter().skip(skip).cloned().collect())
+    }
+
+    async fn hold(&self, name: &str) -> Result<Box<dyn Hold>, StoreError> {
+        match self.lock().held.insert(name.to_owned()) {
+            true => Ok(Box::new(Held { store: self.clone(), name: name.to_owned() })),
+            false => Err(StoreError::Misuse(format!("`{name}` is held already"))),
+        }
+    }
+
+    async fn liveness(&self, name: &str) -> Result<Liveness, StoreError> {
+        Ok(if self.lock().held.contains(name) { Liveness::Alive } else { Liveness::Dead })
+    }
+
+    async fn snapshot(&self) -> Option<Snapshot> {
+        self.lock().snapshot.clone()
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.lock().snapshot = Some(snapshot);
+        Ok(())
+    }
+}
+
+struct Held {
+    store: Memory,
+    name: String,
+}
+
+impl Hold for Held {}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.store.lock().held.remove(&self.name);
+    }
+}
+
+/// That entries follow `expected` and one another, with the hashes and the format that they claim. Gives the end.
+pub(super) fn check_follows(expected: Option<Head>, entries: &[Entry]) -> Result<Head, StoreError> {
+    let mut end = expected;
+    for entry in entries {
+        let header = &entry.header;
+        let (sequence, previous) = end.map_or((1, Head::NONE), |head| (head.sequence + 1, head.hash));
+        let fits = header.sequence == sequence
+            && header.previous == previous
+            && header.body == Digest::of(&entry.body)
+            && header.format == FORMAT
+            && header.store == entries[0].header.store
+            && header.kind.len() < 256;
+        if !fits {
+            return Err(StoreError::Misuse(format!("entry {} does not follow the one before", header.sequence)));
+        }
+        end = Some(entry.head());
+    }
+    match end {
+        Some(end) if !entries.is_empty() => Ok(end),
+        _ => Err(StoreError::Misuse("nothing to append".into())),
+    }
+}

@@ -1,0 +1,7 @@
+//! Where logs are kept.
+
+pub mod embedded;
+pub mod memory;
+
+#[cfg(test)]
+mod promises;

@@ -1,0 +1,386 @@
+//! What state promises to those who apply, on the memory store and on disk.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::model::value::Fields;
+use crate::model::{Address, Data, Name, ProviderName, Record, RecordId, Value};
+
+pub(crate) fn address(text: &str) -> Address {
+    Address::parse(text).expect("an address")
+}
+
+pub(crate) fn header(addresses: &[&str]) -> RunHeader {
+    RunHeader {
+        command: "apply".into(),
+        who: "dkim".into(),
+        host: "laptop".into(),
+        pid: 7,
+        commit: Some("9f2c1aa".into()),
+        addresses: addresses.iter().map(|text| address(text)).collect(),
+        changes: 2,
+        engine: "0.1.0".into(),
+        ..RunHeader::default()
+    }
+}
+
+pub(crate) fn fields(entries: &[(&str, Value)]) -> Fields {
+    entries.iter().map(|(name, value)| (Name::from(*name), value.clone())).collect()
+}
+
+pub(crate) fn intent(operation: u8, at: &str, inputs: Fields) -> Intent {
+    Intent {
+        operation: OperationId([operation; 16]),
+        address: address(at),
+        kind: "local.value".into(),
+        provider: ProviderName::parse("local"),
+        instance: address(at),
+        call: IntentCall::Create,
+        action: "create".into(),
+        inputs,
+        before: None,
+        recovery: "put".into(),
+        not_after: Duration::from_secs(30),
+        effect: None,
+        ids_before: Vec::new(),
+        causes: BTreeMap::from([("input".into(), "shop.stack:3:11".into())]),
+    }
+}
+
+pub(crate) fn record_of(intent: &Intent, computed: Fields) -> Record {
+    Record {
+        address: intent.address.clone(),
+        id: RecordId(intent.operation.0),
+        kind: intent.kind.clone(),
+        provider: intent.provider.clone(),
+        instance: intent.instance.clone(),
+        inputs: intent.inputs.clone(),
+        computed,
+        edges: Vec::new(),
+        protect: false,
+        replace_on: Vec::new(),
+        generation: 0,
+        declared_at: "shop.stack:3".into(),
+        schema_version: 1,
+        version: 0,
+        deposed: false,
+    }
+}
+
+pub(crate) fn done(intent: &Intent, computed: Fields) -> Outcome {
+    Outcome {
+        operation: intent.operation,
+        result: OutcomeResult::Done { writes: vec![RecordWrite::Put(Arc::new(record_of(intent, computed)))] },
+        took: Duration::from_millis(12),
+        requests: vec!["PUT /v1/a 200".into()],
+    }
+}
+
+pub(crate) fn revision() -> Revision {
+    Revision {
+        number: 0,
+        run: 0,
+        time_ms: 0,
+        command: "apply".into(),
+        who: "dkim".into(),
+        commit: Some("9f2c1aa".into()),
+        plan: Some("7f3a9c21".into()),
+        effects: None,
+        approved_by: Vec::new(),
+        counts: BTreeMap::from([("create".into(), 1)]),
+        result: RunResult::Done,
+        inputs: vec![("version".into(), "\"v1\"".into(), "--input".into())],
+        outputs: fields(&[("url", Value::text("https://a"))]),
+        engine: "0.1.0".into(),
+        providers: BTreeMap::from([("local".into(), 1)]),
+        failed: Vec::new(),
+        not_started: Vec::new(),
+        reason: None,
+    }
+}
+
+/// One run that creates one resource, whose password is secret.
+pub(crate) async fn create(state: &mut State, operation: u8, at: &str) -> u64 {
+    let run = state.begin(header(&[at])).await.expect("the run begins");
+    let inputs = fields(&[("input", Value::text("hello")), ("password", Value::text("hunter2").secret())]);
+    let intent = intent(operation, at, inputs);
+    run.append(vec![Body::Intent(Box::new(intent.clone()))]).await.expect("an intent");
+    let computed = fields(&[("id", Value::text("v-1")), ("size", Value::engine(Data::Size(1024)))]);
+    run.append(vec![Body::Outcome(Box::new(done(&intent, computed)))]).await.expect("an outcome");
+    let number = run.finish(revision()).await.expect("the run ends");
+    state.refresh().await.expect("what was written is read");
+    number
+}
+
+fn disk(root: &Path) -> impl Future<Output = Result<State, Box<Diagnostic>>> {
+    async move { State::open(root, "production", &World::real()).await }
+}
+
+/// Everything in a view that a reader can see, secrets as whether they are equal to what is expected.
+fn shown(view: &View) -> String {
+    let secrets: Vec<_> = view.records.values().filter_map(|it| it.inputs.get("password")?.as_text()).collect();
+    let wire = crate::model::wire::Wire::inside_sealed();
+    let mut exact = Vec::new();
+    for record in view.records.values() {
+        wire.write_fields(&mut exact, crate::model::wire::Context::NONE, &record.inputs).expect("fields");
+        wire.write_fields(&mut exact, crate::model::wire::Context::NONE, &record.computed).expect("fields");
+    }
+    format!("{view:?}\n{secrets:?}\n{}", String::from_utf8_lossy(&exact))
+}
+
+#[tokio::test]
+async fn what_a_run_wrote_is_what_the_next_one_reads() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut state = disk(dir.path()).await.expect("an empty state");
+    assert!(state.view().head.is_none() && state.store_id().is_none());
+    assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0, "reading makes nothing");
+
+    assert_eq!(create(&mut state, 1, "local.value.a").await, 1);
+    assert_eq!(create(&mut state, 2, "local.value.b[\"x/y\"]").await, 2);
+    let again = disk(dir.path()).await.expect("it opens");
+    assert_eq!(shown(again.view()), shown(state.view()));
+    let record = &again.view().records[&address("local.value.a")];
+    assert_eq!(record.inputs["password"], Value::text("hunter2"));
+    assert!(record.inputs["password"].mark.secret, "a secret stays one");
+    assert_eq!(record.attribute("size"), Some(&Value::engine(Data::Size(1024))));
+    assert_eq!(again.view().outputs["url"], Value::text("https://a"));
+    assert_eq!((again.view().revision, again.view().run), (2, 2));
+    assert!(again.view().active.is_empty() && again.view().open.is_empty() && again.view().void.is_empty());
+    assert_ne!(record.version, again.view().records[&address("local.value.b[\"x/y\"]")].version);
+}
+
+#[tokio::test]
+async fn a_secret_is_nowhere_in_clear() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut state = disk(dir.path()).await.expect("an empty state");
+    create(&mut state, 1, "local.value.a").await;
+    state.rebuild().await.expect("a snapshot and an index");
+    let mut files = Vec::new();
+    let mut dirs = vec![dir.path().to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { dirs.push(path) } else { files.push(path) }
+        }
+    }
+    assert!(files.len() > 4, "{files:?}");
+    for path in files {
+        let bytes = std::fs::read(&path).expect("a file");
+        let holds = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+        assert!(!holds(b"hunter2"), "{}", path.display());
+    }
+    let entries = state.entries().await.expect("entries");
+    assert!(entries.iter().all(|entry| !String::from_utf8_lossy(&entry.body).contains("hunter2")));
+    assert!(!format!("{:?}", state.view()).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn the_fold_of_the_log_is_the_snapshot() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut state = disk(dir.path()).await.expect("an empty state");
+    for at in 1..5 {
+        create(&mut state, at, &format!("local.value.a{at}")).await;
+    }
+    let open = intent(9, "local.value.open", fields(&[("input", Value::text("x").secret())]));
+    let run = state.begin(header(&["local.value.open"])).await.expect("a run");
+    run.append(vec![Body::Intent(Box::new(open))]).await.expect("an intent");
+    state.refresh().await.expect("the intent is read");
+    let folded = shown(state.view());
+    state.rebuild().await.expect("a snapshot");
+    assert!(dir.path().join("production/snapshot").exists());
+    let again = disk(dir.path()).await.expect("it opens");
+    assert!(again.snapshot_at > 0, "the snapshot was used");
+    assert_eq!(shown(again.view()), folded);
+
+    // One that was altered, cut or belongs to another log is not believed.
+    let path = dir.path().join("production/snapshot");
+    let bytes = std::fs::read(&path).expect("a snapshot");
+    for at in (0..bytes.len()).step_by(7) {
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        std::fs::write(&path, altered).expect("a snapshot");
+        match disk(dir.path()).await {
+            Ok(state) => assert_eq!(shown(state.view()), folded, "byte {at}"),
+            // A greater sequence looks like a log that has lost its end.
+            Err(error) => assert!((8..16).contains(&at) && error.code == Code::DamagedState, "byte {at}: {}", error.message),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_writer_of_the_same_addresses_hears_who_is_first() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut first = disk(dir.path()).await.expect("a state");
+    let mut second = disk(dir.path()).await.expect("a state");
+    let run = first.begin(header(&["local.value.a", "service.api"])).await.expect("the first begins");
+    let one = intent(1, "local.value.a", Fields::new());
+    run.append(vec![Body::Intent(Box::new(one.clone()))]).await.expect("an intent");
+    run.append(vec![Body::Outcome(Box::new(done(&one, Fields::new())))]).await.expect("an outcome");
+
+    for wanted in ["local.value.a", "service.api/fly.app.app"] {
+        let refused = second.begin(header(&[wanted])).await.err().expect("the second is refused");
+        assert_eq!(refused.code, Code::Locked);
+        let words = format!("{} {:?} {:?}", refused.message, refused.notes, refused.help);
+        for part in ["production is locked", "run 1 by dkim", "alive", "1 of 2 done", "7 on laptop", "lock release --run 1"] {
+            assert!(words.contains(part), "{part:?} is not in {words}");
+        }
+    }
+
+    // Disjoint addresses go side by side in one log.
+    let other = second.begin(header(&["local.value.b"])).await.expect("other addresses are free");
+    let two = intent(2, "local.value.b", Fields::new());
+    other.append(vec![Body::Intent(Box::new(two.clone()))]).await.expect("an intent");
+    let three = intent(3, "service.api/fly.app.app", Fields::new());
+    run.append(vec![Body::Intent(Box::new(three.clone()))]).await.expect("the first goes on");
+    other.append(vec![Body::Outcome(Box::new(done(&two, Fields::new())))]).await.expect("an outcome");
+    run.append(vec![Body::Outcome(Box::new(done(&three, Fields::new())))]).await.expect("an outcome");
+    assert_eq!(other.finish(revision()).await.expect("it ends"), 1);
+    assert_eq!(run.finish(revision()).await.expect("it ends"), 2);
+    first.refresh().await.expect("all is read");
+    assert_eq!(first.view().records.len(), 3);
+    assert!(first.view().void.is_empty());
+    second.begin(header(&["local.value.a"])).await.expect("and now it is free");
+}
+
+#[tokio::test]
+async fn whoever_comes_after_a_dead_run_settles_what_it_left_open() {
+    for mut state in [State::memory("production", &World::real()), on_disk().await] {
+        let run = state.begin(header(&["local.value.a"])).await.expect("a run");
+        let open = intent(1, "local.value.a", fields(&[("input", Value::text("x"))]));
+        run.append(vec![Body::Intent(Box::new(open.clone()))]).await.expect("an intent");
+        drop(run);
+
+        let mut next = state.again().await.expect("another process");
+        assert_eq!(next.view().open.len(), 1);
+        let run = next.begin(header(&["local.value.b"])).await.expect("it takes over at once");
+        let unsettled = run.unsettled();
+        assert_eq!(unsettled.len(), 1);
+        assert_eq!(unsettled[0].intent.operation, open.operation);
+        assert_eq!(unsettled[0].intent.inputs, open.inputs);
+        let record = record_of(&open, fields(&[("id", Value::text("v-7"))]));
+        let settled = Settled {
+            operation: open.operation,
+            how: Settlement::Adopted,
+            writes: vec![RecordWrite::Put(Arc::new(record))],
+            words: "found by its token".into(),
+        };
+        run.append(vec![Body::Settled(Box::new(settled))]).await.expect("it is settled");
+        run.finish(revision()).await.expect("the run ends");
+        next.refresh().await.expect("all is read");
+        assert!(next.view().open.is_empty());
+        assert_eq!(next.view().records[&address("local.value.a")].attribute("id"), Some(&Value::text("v-7")));
+    }
+}
+
+/// A state on disk whose directory outlives the test.
+async fn on_disk() -> State {
+    let dir = tempfile::tempdir().expect("a directory").keep();
+    disk(&dir).await.expect("a state")
+}
+
+#[tokio::test]
+async fn a_run_whose_lock_was_released_writes_nothing_more() {
+    let mut state = on_disk().await;
+    let run = state.begin(header(&["local.value.a"])).await.expect("a run");
+    let mut other = state.again().await.expect("another process");
+    other.release(1, "it hangs").await.expect("the lock is released");
+    let late = intent(1, "local.value.a", Fields::new());
+    let refused = run.append(vec![Body::Intent(Box::new(late))]).await.expect_err("it lost its lease");
+    assert_eq!(refused.code, Code::Locked);
+    assert_eq!(other.release(1, "again").await.expect_err("it holds nothing").code, Code::Usage);
+    state.refresh().await.expect("all is read");
+    assert!(state.view().open.is_empty() && state.view().active.is_empty());
+}
+
+#[tokio::test]
+async fn a_run_cannot_write_what_it_did_not_lease() {
+    let mut state = State::memory("production", &World::real());
+    let run = state.begin(header(&["local.value.a"])).await.expect("a run");
+    let before = state.entries().await.expect("entries").len();
+    let refused = run.append(vec![Body::Intent(Box::new(intent(1, "local.value.ab", Fields::new())))]).await;
+    assert!(refused.expect_err("not leased").message.contains("did not lease local.value.ab"));
+    assert_eq!(state.entries().await.expect("entries").len(), before, "nothing was written");
+}
+
+#[tokio::test]
+async fn replacing_moving_and_removing_change_what_state_holds() {
+    let mut state = State::memory("production", &World::real());
+    create(&mut state, 1, "local.value.a").await;
+    let run = state.begin(header(&["local.value.a", "local.value.z"])).await.expect("a run");
+    let successor = intent(2, "local.value.a", fields(&[("input", Value::text("new"))]));
+    run.append(vec![Body::Intent(Box::new(successor.clone()))]).await.expect("an intent");
+    let record = Arc::new(record_of(&successor, Fields::new()));
+    let writes = vec![RecordWrite::Depose(address("local.value.a")), RecordWrite::Put(record)];
+    let result = OutcomeResult::Done { writes };
+    let outcome = Outcome { operation: successor.operation, result, took: Duration::ZERO, requests: Vec::new() };
+    run.append(vec![Body::Outcome(Box::new(outcome))]).await.expect("an outcome");
+    let deposed = run.with_latest(|view| view.deposed[&address("local.value.a")][0].id).await;
+    assert_eq!(deposed, RecordId([1; 16]));
+    let write = |action: &str, writes| {
+        Body::Write(Box::new(Write { action: action.into(), writes, causes: BTreeMap::new(), reason: None }))
+    };
+    let removed = RecordWrite::RemoveDeposed { address: address("local.value.a"), id: deposed };
+    let moved = RecordWrite::Move { from: address("local.value.a"), to: address("local.value.z") };
+    run.append(vec![write("destroy", vec![removed]), write("move", vec![moved])]).await.expect("writes");
+    run.finish(revision()).await.expect("the run ends");
+    for view in [state.again().await.expect("it opens").view(), run.with_latest(View::clone).await.as_ref()] {
+        assert!(view.deposed.is_empty());
+        assert_eq!(view.records.keys().map(Address::as_str).collect::<Vec<_>>(), ["local.value.z"]);
+        let record = &view.records[&address("local.value.z")];
+        assert_eq!((record.id, &record.instance), (RecordId([2; 16]), &record.address));
+    }
+}
+
+impl AsRef<View> for View {
+    fn as_ref(&self) -> &View {
+        self
+    }
+}
+
+#[tokio::test]
+async fn without_its_key_a_state_with_secrets_does_not_open_and_says_why() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut state = disk(dir.path()).await.expect("a state");
+    create(&mut state, 1, "local.value.a").await;
+    let key = dir.path().join("key");
+    let text = std::fs::read(&key).expect("a key");
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(std::fs::metadata(&key).expect("a key").permissions().mode() & 0o777, 0o600);
+
+    std::fs::remove_file(&key).expect("the key is lost");
+    let error = disk(dir.path()).await.err().expect("no key");
+    assert_eq!(error.code, Code::NoKey, "{}", error.message);
+    assert!(error.message.contains("missing"), "{}", error.message);
+
+    let other = tempfile::tempdir().expect("a directory");
+    let mut another = disk(other.path()).await.expect("a state");
+    create(&mut another, 1, "local.value.a").await;
+    std::fs::copy(other.path().join("key"), &key).expect("another key");
+    let error = disk(dir.path()).await.err().expect("not its key");
+    assert_eq!(error.code, Code::NoKey, "{}", error.message);
+    assert!(error.message.contains("does not fit"), "{}", error.message);
+
+    std::fs::write(&key, b"{}").expect("a broken key");
+    let error = disk(dir.path()).await.err().expect("no key at all");
+    assert_eq!(error.code, Code::DamagedState, "{}", error.message);
+    std::fs::write(&key, text).expect("the key is back");
+    disk(dir.path()).await.expect("it opens again");
+}
+
+#[tokio::test]
+async fn a_blob_opens_only_under_its_label_and_unaltered() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let state = disk(dir.path()).await.expect("a state");
+    let sealed = state.seal_blob("plan", b"effects").expect("sealed");
+    assert_eq!(state.open_blob("plan", &sealed).expect("opened"), b"effects");
+    assert_eq!(state.open_blob("spill", &sealed).expect_err("another label").code, Code::DamagedPlan);
+    for at in 0..sealed.len() {
+        let mut altered = sealed.clone();
+        altered[at] ^= 1;
+        assert_eq!(state.open_blob("plan", &altered).expect_err("altered").code, Code::DamagedPlan, "byte {at}");
+        assert_eq!(state.open_blob("plan", &sealed[..at]).expect_err("cut").code, Code::DamagedPlan, "byte {at}");
+    }
+}

@@ -1,0 +1,276 @@
+//! One entry more: the view before and an entry give the view after. Folding decides validity: what a run writes without
+//! holding the lease of the address at that place is void, kept, and without effect.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{ActiveRun, DURATIONS_KEPT, OpenIntent, View};
+use crate::model::wire::{Reading, WireError};
+use crate::model::{Address, Record};
+use crate::state::contract::{Entry, Head, Header, Sequence};
+use crate::state::log::wire::decode;
+use crate::state::log::{Body, Intent, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Settled, Settlement};
+
+impl View {
+    /// Folds an entry as it was read. That it follows the view's head is the store's promise.
+    pub fn fold_entry(&mut self, entry: &Entry, reading: &mut Reading<'_>) -> Result<(), WireError> {
+        let body = decode(&entry.header.kind, &entry.body, self, reading)?;
+        self.fold(&entry.header, entry.head(), body);
+        Ok(())
+    }
+
+    /// Folds what an entry says.
+    pub fn fold(&mut self, header: &Header, head: Head, body: Body) {
+        self.head = Some(head);
+        if let Some(active) = self.active.get_mut(&header.run) {
+            Arc::make_mut(active).last_ms = header.time_ms;
+        }
+        if let Err(why) = self.take_effect(header, body) {
+            self.void.push((header.sequence, why));
+        }
+    }
+
+    /// Why a run that holds its lease may not write this all the same: it did not lease the address.
+    pub fn refuses(&self, run: u64, body: &Body) -> Option<String> {
+        let addresses = match body {
+            Body::Intent(intent) => vec![&intent.address],
+            Body::Outcome(outcome) => match &outcome.result {
+                OutcomeResult::Done { writes } => writes.iter().flat_map(addresses_of).collect(),
+                OutcomeResult::Failed { .. } => Vec::new(),
+            },
+            Body::Settled(settled) => settled.writes.iter().flat_map(addresses_of).collect(),
+            Body::Write(write) => write.writes.iter().flat_map(addresses_of).collect(),
+            _ => Vec::new(),
+        };
+        let missing = addresses.into_iter().find(|address| !self.covers(run, address))?;
+        Some(format!("run {run} did not lease {missing}"))
+    }
+
+    /// `Err` says why the entry is void.
+    fn take_effect(&mut self, header: &Header, body: Body) -> Result<(), String> {
+        match body {
+            Body::Genesis(genesis) => self.genesis = Some(genesis),
+            Body::Lease(lease) => self.lease(header, lease)?,
+            Body::Takeover { run, .. } => drop(self.active.remove(&run)),
+            Body::Renew { addresses } => {
+                self.needs_lease(header)?;
+                let active = Arc::make_mut(self.active.get_mut(&header.run).expect("it holds a lease"));
+                Arc::make_mut(&mut active.addresses).extend(addresses);
+            }
+            Body::Release => {
+                self.needs_lease(header)?;
+                self.active.remove(&header.run);
+            }
+            Body::Intent(intent) => self.open_intent(header, *intent)?,
+            Body::Accepted { operation, id } => {
+                self.needs_lease(header)?;
+                self.with_open(operation, |open| open.accepted = Some(id));
+            }
+            Body::Attempt { .. } => self.needs_lease(header)?,
+            Body::Outcome(outcome) => self.close_intent(header, *outcome)?,
+            Body::Settled(settled) => self.settle(header, *settled)?,
+            Body::Write(write) => {
+                self.needs_writes(header, &write.writes)?;
+                self.write_all(header.sequence, write.writes);
+                self.count_done(header.run);
+            }
+            Body::Revision(revision) => {
+                self.needs_lease(header)?;
+                if revision.number != self.revision + 1 {
+                    return Err(format!("revision {} does not follow {}", revision.number, self.revision));
+                }
+                self.revision = revision.number;
+                self.outputs = revision.outputs.clone();
+                self.last = Some(revision);
+                self.active.remove(&header.run);
+            }
+            Body::Plan { .. } | Body::Approval { .. } | Body::Key { .. } | Body::Restore { .. } | Body::Other { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn lease(&mut self, header: &Header, lease: Lease) -> Result<(), String> {
+        let addresses: BTreeSet<Address> = lease.header.addresses.iter().cloned().collect();
+        let clash = self.active.values().find(|active| overlap(&active.addresses, &addresses).is_some());
+        if let Some(other) = clash {
+            return Err(format!("run {} holds one of its addresses", other.lease.run));
+        }
+        if lease.run != header.run || lease.run <= self.run {
+            return Err(format!("run {} does not follow run {}", lease.run, self.run));
+        }
+        self.run = lease.run;
+        let active = ActiveRun {
+            lease: Arc::new(lease),
+            epoch: header.sequence,
+            since_ms: header.time_ms,
+            last_ms: header.time_ms,
+            done: 0,
+            addresses: Arc::new(addresses),
+        };
+        self.active.insert(header.run, Arc::new(active));
+        Ok(())
+    }
+
+    fn needs_lease(&self, header: &Header) -> Result<(), String> {
+        match self.active.get(&header.run) {
+            Some(active) if active.epoch == header.epoch => Ok(()),
+            _ => Err(format!("run {} does not hold its lease", header.run)),
+        }
+    }
+
+    fn needs_address(&self, header: &Header, address: &Address) -> Result<(), String> {
+        self.needs_lease(header)?;
+        match self.covers(header.run, address) {
+            true => Ok(()),
+            false => Err(format!("run {} did not lease {address}", header.run)),
+        }
+    }
+
+    fn needs_writes(&self, header: &Header, writes: &[RecordWrite]) -> Result<(), String> {
+        self.needs_lease(header)?;
+        writes.iter().flat_map(addresses_of).try_for_each(|address| self.needs_address(header, address))
+    }
+
+    fn open_intent(&mut self, header: &Header, intent: Intent) -> Result<(), String> {
+        self.needs_address(header, &intent.address)?;
+        let operation = intent.operation;
+        let open = OpenIntent {
+            intent: Arc::new(intent),
+            sequence: header.sequence,
+            run: header.run,
+            time_ms: header.time_ms,
+            accepted: None,
+            flagged: None,
+        };
+        self.open_at.insert(header.sequence, operation);
+        self.open.insert(operation, Arc::new(open));
+        Ok(())
+    }
+
+    fn close_intent(&mut self, header: &Header, outcome: Outcome) -> Result<(), String> {
+        if let OutcomeResult::Done { writes } = &outcome.result {
+            self.needs_writes(header, writes)?;
+        }
+        self.needs_lease(header)?;
+        let open = self.take_open(outcome.operation).ok_or("the operation is not open")?;
+        if let OutcomeResult::Done { writes } = outcome.result {
+            self.write_all(header.sequence, writes);
+            let kept = self.durations.entry((open.intent.kind.clone(), open.intent.action.clone())).or_default();
+            kept.push(outcome.took);
+            if kept.len() > DURATIONS_KEPT {
+                kept.remove(0);
+            }
+        }
+        self.count_done(header.run);
+        Ok(())
+    }
+
+    fn settle(&mut self, header: &Header, settled: Settled) -> Result<(), String> {
+        self.needs_writes(header, &settled.writes)?;
+        if settled.how == Settlement::Flagged {
+            self.with_open(settled.operation, |open| open.flagged = Some(settled.words));
+            return Ok(());
+        }
+        self.take_open(settled.operation).ok_or("the operation is not open")?;
+        self.write_all(header.sequence, settled.writes);
+        Ok(())
+    }
+
+    fn take_open(&mut self, operation: OperationId) -> Option<Arc<OpenIntent>> {
+        let open = self.open.remove(&operation)?;
+        self.open_at.remove(&open.sequence);
+        Some(open)
+    }
+
+    fn with_open(&mut self, operation: OperationId, change: impl FnOnce(&mut OpenIntent)) {
+        if let Some(open) = self.open.get_mut(&operation) {
+            change(Arc::make_mut(open));
+        }
+    }
+
+    fn count_done(&mut self, run: u64) {
+        if let Some(active) = self.active.get_mut(&run) {
+            Arc::make_mut(active).done += 1;
+        }
+    }
+
+    fn write_all(&mut self, version: Sequence, writes: Vec<RecordWrite>) {
+        for write in writes {
+            self.write(version, write);
+        }
+    }
+
+    fn write(&mut self, version: Sequence, write: RecordWrite) {
+        match write {
+            RecordWrite::Put(record) => {
+                let address = record.address.clone();
+                self.records.insert(address, with(record, |record| record.version = version));
+            }
+            RecordWrite::Remove(address) => drop(self.records.remove(&address)),
+            RecordWrite::Depose(address) => {
+                if let Some(record) = self.records.remove(&address) {
+                    let deposed = with(record, |record| {
+                        record.version = version;
+                        record.deposed = true;
+                    });
+                    self.deposed.entry(address).or_default().push(deposed);
+                }
+            }
+            RecordWrite::RemoveDeposed { address, id } => {
+                if let Some(all) = self.deposed.get_mut(&address) {
+                    all.retain(|record| record.id != id);
+                    if all.is_empty() {
+                        self.deposed.remove(&address);
+                    }
+                }
+            }
+            RecordWrite::Move { from, to } => {
+                if let Some(record) = self.records.remove(&from) {
+                    let moved = with(record, |record| {
+                        record.version = version;
+                        // A resource that is its own instance stays so.
+                        if record.instance == record.address {
+                            record.instance = to.clone();
+                        }
+                        record.address = to.clone();
+                    });
+                    self.records.insert(to, moved);
+                }
+            }
+        }
+    }
+}
+
+fn with(mut record: Arc<Record>, change: impl FnOnce(&mut Record)) -> Arc<Record> {
+    change(Arc::make_mut(&mut record));
+    record
+}
+
+fn addresses_of(write: &RecordWrite) -> Vec<&Address> {
+    match write {
+        RecordWrite::Put(record) => vec![&record.address],
+        RecordWrite::Remove(address) | RecordWrite::Depose(address) | RecordWrite::RemoveDeposed { address, .. } => {
+            vec![address]
+        }
+        RecordWrite::Move { from, to } => vec![from, to],
+    }
+}
+
+/// An address that one of two sets of leased addresses holds and the other covers.
+pub fn overlap<'a>(held: &'a BTreeSet<Address>, wanted: &'a BTreeSet<Address>) -> Option<&'a Address> {
+    covered(held, wanted).or_else(|| covered(wanted, held))
+}
+
+/// The first address of `inner` that is in `outer`, or inside of one of its addresses.
+fn covered<'a>(outer: &BTreeSet<Address>, inner: &'a BTreeSet<Address>) -> Option<&'a Address> {
+    inner.iter().find(|address| {
+        let mut at = Some((*address).clone());
+        while let Some(address) = at {
+            if outer.contains(&address) {
+                return true;
+            }
+            at = address.parent();
+        }
+        false
+    })
+}

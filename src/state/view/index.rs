@@ -1,0 +1,269 @@
+//! The index of the log: by address, the places of the entries about it. A sled database beside the log, made by whoever
+//! applies; readers do without where it is missing, held by another process, or behind.
+//!
+//! Facts about sled that this file lives with: a flush calls no fsync, one flipped bit can make it open with its tail gone, and
+//! opening can panic. So it is never believed: it names the head that it was made for, a checksum guards each value, and on any
+//! doubt it is deleted and made again from the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::model::Address;
+use crate::state::contract::{Entry, Head, Sequence, StoreError};
+
+const FORMAT: &[u8] = b"stackwright/index/1";
+const HEAD: &[u8] = b"head";
+
+/// From where on the log has to be read to bring the index up: 1 for a new one, else the last entry that it knows.
+pub fn next(dir: &Path) -> Sequence {
+    let path = path(dir);
+    if !path.exists() {
+        return 1;
+    }
+    let head = guarded(&path, || head_of(&open(&path)?));
+    head.ok().flatten().map_or(1, |head| head.sequence.max(1))
+}
+
+/// Brings the index up with the entries from [`next`] on. One that does not belong to this log is deleted.
+pub fn extend(dir: &Path, entries: &[Entry]) -> Result<(), StoreError> {
+    let path = path(dir);
+    let Some(first) = entries.first() else { return Ok(()) };
+    let fits = guarded(&path, || {
+        let index = open(&path)?;
+        let news = match head_of(&index)? {
+            None if first.header.sequence == 1 => entries,
+            Some(head) if first.head() == head => &entries[1..],
+            _ => return Ok(false),
+        };
+        if let Some(last) = news.last() {
+            add(&index, news, last.head())?;
+        }
+        Ok(true)
+    })?;
+    if fits { Ok(()) } else { remove(&path) }
+}
+
+/// Throws the index away and makes it from all entries.
+pub fn rebuild(dir: &Path, entries: &[Entry]) -> Result<(), StoreError> {
+    let path = path(dir);
+    remove(&path)?;
+    let Some(last) = entries.last() else { return Ok(()) };
+    guarded(&path, || add(&open(&path)?, entries, last.head()))
+}
+
+/// Places of the entries about an address, in order, if the index is one of this head.
+pub fn places(dir: &Path, head: Head, address: &Address) -> Option<Vec<Sequence>> {
+    let path = path(dir);
+    if !path.exists() {
+        return None;
+    }
+    let found = guarded(&path, || {
+        let index = open(&path)?;
+        if head_of(&index)? != Some(head) {
+            return Ok(None);
+        }
+        Ok(Some(index.get(key(address))?.map_or(Some(Vec::new()), |bytes| decode(&bytes))))
+    });
+    found.ok()?.flatten()
+}
+
+/// Whether the index says what the log says; `None` where there is none, or it belongs to another head.
+pub fn agrees(dir: &Path, entries: &[Entry]) -> Option<bool> {
+    let head = entries.last()?.head();
+    let path = path(dir);
+    if !path.exists() {
+        return None;
+    }
+    let compared = guarded(&path, || {
+        let index = open(&path)?;
+        if head_of(&index)? != Some(head) {
+            return Ok(None);
+        }
+        let expected: BTreeMap<Vec<u8>, Vec<u8>> =
+            by_address(entries, |_| None).0.into_iter().map(|(address, places)| (key(&address), encode(&places))).collect();
+        let mut found = BTreeMap::new();
+        for entry in index.scan_prefix(b"@") {
+            let (key, value) = entry?;
+            found.insert(key.to_vec(), value.to_vec());
+        }
+        Ok(Some(found == expected))
+    });
+    compared.unwrap_or(Some(false))
+}
+
+fn path(dir: &Path) -> PathBuf {
+    dir.join("index")
+}
+
+fn key(address: &Address) -> Vec<u8> {
+    [b"@", address.as_str().as_bytes()].concat()
+}
+
+fn open(path: &Path) -> sled::Result<sled::Db> {
+    // Small files: a new index of the default kind takes half a megabyte for nothing.
+    sled::Config::new().path(path).flush_every_ms(None).segment_size(32 << 10).cache_capacity(32 << 20).open()
+}
+
+/// A panic of the database, and every error but "another process has it", costs the index its life.
+fn guarded<T>(path: &Path, work: impl FnOnce() -> sled::Result<T>) -> Result<T, StoreError> {
+    let words = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => return Ok(done),
+        Ok(Err(error)) => {
+            let busy = matches!(&error, sled::Error::Io(io) if io.to_string().contains("lock"));
+            if !busy {
+                let _ = remove(path);
+            }
+            error.to_string()
+        }
+        Err(_) => {
+            let _ = remove(path);
+            "the database gave up".into()
+        }
+    };
+    Err(StoreError::Unavailable { what: format!("use {}", path.display()), why: words })
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match std::fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Unavailable { what: format!("delete {}", path.display()), why: error.to_string() })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn head_of(index: &sled::Db) -> sled::Result<Option<Head>> {
+    let Some(bytes) = index.get(HEAD)? else { return Ok(None) };
+    let head = bytes.strip_prefix(FORMAT).and_then(|rest| {
+        let (sequence, hash) = rest.split_at_checked(8)?;
+        let hash = crate::model::Digest(hash.try_into().ok()?);
+        Some(Head { sequence: u64::from_be_bytes(sequence.try_into().ok()?), hash })
+    });
+    // Neither this head nor an empty index: it fits nothing.
+    Ok(Some(head.unwrap_or(Head { sequence: 0, hash: Head::NONE })))
+}
+
+fn add(index: &sled::Db, entries: &[Entry], head: Head) -> sled::Result<()> {
+    let mut batch = sled::Batch::default();
+    let known = |place: Sequence| {
+        let address = index.get(open_key(place)).ok()??;
+        Address::parse(std::str::from_utf8(&address).ok()?)
+    };
+    let (about, open) = by_address(entries, known);
+    for (address, places) in about {
+        let key = key(&address);
+        let mut all = index.get(&key)?.and_then(|bytes| decode(&bytes)).unwrap_or_default();
+        all.extend(places);
+        batch.insert(key, encode(&all));
+    }
+    for (place, address) in open {
+        match address {
+            Some(address) => batch.insert(open_key(place), address.as_str().as_bytes()),
+            None => batch.remove(open_key(place)),
+        }
+    }
+    let sequence = head.sequence.to_be_bytes();
+    batch.insert(HEAD, [FORMAT, &sequence, &head.hash.0].concat());
+    index.apply_batch(batch)?;
+    index.flush().map(drop)
+}
+
+/// Under which the address of an intent is kept until its operation is over.
+fn open_key(place: Sequence) -> Vec<u8> {
+    [b"#", &place.to_be_bytes()[..]].concat()
+}
+
+fn encode(places: &[Sequence]) -> Vec<u8> {
+    let mut out: Vec<u8> = places.iter().flat_map(|place| place.to_be_bytes()).collect();
+    out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+    out
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<Sequence>> {
+    let (places, crc) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
+    let whole = places.len() % 8 == 0 && crc == crc32fast::hash(places).to_be_bytes();
+    whole.then(|| places.chunks_exact(8).map(|it| u64::from_be_bytes(it.try_into().expect("eight bytes"))).collect())
+}
+
+type About = BTreeMap<Address, Vec<Sequence>>;
+
+/// The addresses that entries are about, and the intents that they open (with their address) and close. An outcome is about the
+/// addresses of its writes and of its intent, which `known` gives where it lies before these entries.
+fn by_address(entries: &[Entry], known: impl Fn(Sequence) -> Option<Address>) -> (About, BTreeMap<Sequence, Option<Address>>) {
+    let mut all = About::new();
+    let mut intents: BTreeMap<Sequence, Option<Address>> = BTreeMap::new();
+    for entry in entries {
+        let sequence = entry.header.sequence;
+        let mut about = BTreeSet::from_iter(named_in_writes(entry));
+        if let Some(address) = named_in_intent(entry) {
+            intents.insert(sequence, Some(address.clone()));
+            about.insert(address);
+        }
+        if let Some(place) = intent_of(entry) {
+            about.extend(intents.get(&place).cloned().unwrap_or_else(|| known(place)));
+            if entry.header.kind == "outcome" {
+                intents.insert(place, None);
+            }
+        }
+        for address in about {
+            all.entry(address).or_default().push(sequence);
+        }
+    }
+    (all, intents)
+}
+
+fn named_in_intent(entry: &Entry) -> Option<Address> {
+    #[derive(Deserialize)]
+    struct Intent {
+        address: String,
+    }
+    if entry.header.kind != "intent" {
+        return None;
+    }
+    let intent: Intent = serde_json::from_slice(&entry.body).ok()?;
+    Address::parse(&intent.address)
+}
+
+fn intent_of(entry: &Entry) -> Option<Sequence> {
+    #[derive(Deserialize)]
+    struct Outcome {
+        of: Option<Sequence>,
+    }
+    if !matches!(&*entry.header.kind, "outcome" | "settled") {
+        return None;
+    }
+    serde_json::from_slice::<Outcome>(&entry.body).ok()?.of
+}
+
+fn named_in_writes(entry: &Entry) -> Vec<Address> {
+    #[derive(Deserialize)]
+    struct Put {
+        address: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct One {
+        put: Option<Put>,
+        remove: Option<String>,
+        depose: Option<String>,
+        remove_deposed: Option<String>,
+        from: Option<String>,
+        #[serde(rename = "move")]
+        to: Option<String>,
+    }
+    #[derive(Deserialize)]
+    struct Writes {
+        #[serde(default)]
+        writes: Vec<One>,
+    }
+    if !matches!(&*entry.header.kind, "outcome" | "settled" | "write") {
+        return Vec::new();
+    }
+    let writes = serde_json::from_slice::<Writes>(&entry.body).map_or_else(|_| Vec::new(), |body| body.writes);
+    let texts = writes
+        .into_iter()
+        .flat_map(|one| [one.put.and_then(|put| put.address), one.remove, one.depose, one.remove_deposed, one.from, one.to]);
+    texts.flatten().filter_map(|text| Address::parse(&text)).collect()
+}

@@ -1,0 +1,245 @@
+//! The view as bytes, to save reading the log from its beginning: one line of JSON for what is small, then one a record.
+//! Everything in it can be derived again; a snapshot that cannot be read is thrown away.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rayon::prelude::*;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{ActiveRun, OpenIntent, View};
+use crate::model::canonical::write_text;
+use crate::model::wire::{Reading, Sealer, Wire, WireError};
+use crate::model::{Address, Name, Record};
+use crate::state::contract::{Head, StoreId};
+use crate::state::log::record::{Known, read_record, write_record};
+use crate::state::log::wire::{
+    RawIntent, RawLease, RawRevision, bad, parse, read_intent, read_revision, write_intent, write_lease, write_revision,
+};
+use crate::state::log::{Genesis, Object};
+
+/// Lines that one thread reads in one go.
+const CHUNK: usize = 2048;
+
+pub fn write(view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, WireError> {
+    let mut out = Vec::with_capacity(256 * view.records.len() + 1024);
+    write_small(&mut out, view, sealer)?;
+    let known = Known::default();
+    let deposed = view.deposed.values().flatten();
+    for record in view.records.values().chain(deposed) {
+        out.push(b'\n');
+        out.extend_from_slice(record.version.to_string().as_bytes());
+        write_record(&mut out, record, &known, sealer)?;
+    }
+    Ok(out)
+}
+
+fn write_small(out: &mut Vec<u8>, view: &View, sealer: &dyn Sealer) -> Result<(), WireError> {
+    let genesis = view.genesis.as_ref().ok_or(WireError::Unstorable("a state that was never written"))?;
+    let mut object = Object::new(out);
+    let mut result = Ok(());
+    object.list("active", &view.active.values().collect::<Vec<_>>(), |out, active| {
+        let mut object = Object::new(out);
+        object.list("addresses", &active.addresses.iter().collect::<Vec<_>>(), |out, it| write_text(out, it.as_str()));
+        object.number("done", active.done);
+        object.number("epoch", active.epoch);
+        object.number("last", active.last_ms);
+        let mut lease = Object::new(object.key("lease"));
+        write_lease(&mut lease, &active.lease);
+        lease.end();
+        object.number("since", active.since_ms);
+        object.end();
+    });
+    let durations: Vec<_> = view.durations.iter().collect();
+    object.list("durations", &durations, |out, ((kind, action), kept)| {
+        out.push(b'[');
+        write_text(out, kind);
+        out.push(b',');
+        write_text(out, action);
+        kept.iter().for_each(|took| out.extend_from_slice(format!(",{}", took.as_millis()).as_bytes()));
+        out.push(b']');
+    });
+    object.text("engine", &genesis.engine);
+    object.text("environment", &genesis.environment);
+    object.text("key", &genesis.key);
+    if let Some(last) = &view.last {
+        let mut revision = Object::new(object.key("last"));
+        write_revision(&mut revision, last, sealer)?;
+        revision.end();
+    }
+    object.list("open", &view.open.values().collect::<Vec<_>>(), |out, open| {
+        let written = write_open(out, open, sealer);
+        result = std::mem::replace(&mut result, Ok(())).and(written);
+    });
+    object.number("run", view.run);
+    object.text("store", &genesis.store.to_string());
+    object.list("void", &view.void, |out, (sequence, why)| {
+        out.extend_from_slice(format!("[{sequence},").as_bytes());
+        write_text(out, why);
+        out.push(b']');
+    });
+    object.end();
+    result
+}
+
+fn write_open(out: &mut Vec<u8>, open: &OpenIntent, sealer: &dyn Sealer) -> Result<(), WireError> {
+    let mut object = Object::new(out);
+    object.maybe_text("accepted", open.accepted.as_deref());
+    if let Some(before) = &open.intent.before {
+        let out = object.key("before");
+        out.push(b'[');
+        out.extend_from_slice(before.version.to_string().as_bytes());
+        out.push(b',');
+        write_record(out, before, &Known::default(), sealer)?;
+        out.push(b']');
+    }
+    object.maybe_text("flagged", open.flagged.as_deref());
+    let mut intent = Object::new(object.key("intent"));
+    write_intent(&mut intent, &open.intent, sealer)?;
+    intent.end();
+    object.number("run", open.run);
+    object.number("sequence", open.sequence);
+    object.number("time", open.time_ms);
+    object.end();
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct RawSmall<'b> {
+    #[serde(borrow, default)]
+    active: Vec<RawActive<'b>>,
+    #[serde(borrow, default)]
+    durations: Vec<Vec<&'b RawValue>>,
+    engine: String,
+    environment: String,
+    key: String,
+    #[serde(borrow, default)]
+    last: Option<RawRevision<'b>>,
+    #[serde(borrow, default)]
+    open: Vec<RawOpen<'b>>,
+    run: u64,
+    store: String,
+    #[serde(default)]
+    void: Vec<(u64, String)>,
+}
+
+#[derive(Deserialize)]
+struct RawActive<'b> {
+    #[serde(borrow, default)]
+    addresses: Vec<Cow<'b, str>>,
+    done: u32,
+    epoch: u64,
+    last: i64,
+    #[serde(borrow)]
+    lease: RawLease<'b>,
+    since: i64,
+}
+
+#[derive(Deserialize)]
+struct RawOpen<'b> {
+    #[serde(default)]
+    accepted: Option<String>,
+    #[serde(borrow, default)]
+    before: Option<(u64, &'b RawValue)>,
+    #[serde(default)]
+    flagged: Option<String>,
+    #[serde(borrow)]
+    intent: RawIntent<'b>,
+    run: u64,
+    sequence: u64,
+    time: i64,
+}
+
+/// Reads a snapshot that was taken at `head`.
+pub fn read(head: Head, bytes: &[u8], wire: Wire<'_>) -> Result<View, WireError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| bad("text"))?;
+    let (small, records) = text.split_once('\n').unwrap_or((text, ""));
+    let mut view = read_small(small, &mut Reading::new(wire))?;
+    view.head = Some(head);
+    let lines: Vec<&str> = records.lines().collect();
+    let chunks: Vec<Vec<Arc<Record>>> = lines
+        .par_chunks(CHUNK)
+        .map(|chunk| {
+            let mut reading = Reading::new(wire);
+            chunk.iter().map(|line| read_line(line, &mut reading)).collect()
+        })
+        .collect::<Result<_, WireError>>()?;
+    let (deposed, current): (Vec<_>, Vec<_>) = chunks.into_iter().flatten().partition(|record| record.deposed);
+    view.records = current.into_iter().map(|record| (record.address.clone(), record)).collect();
+    for record in deposed {
+        view.deposed.entry(record.address.clone()).or_default().push(record);
+    }
+    Ok(view)
+}
+
+fn read_line(line: &str, reading: &mut Reading<'_>) -> Result<Arc<Record>, WireError> {
+    let start = line.find('{').ok_or(bad("a record"))?;
+    let version = line[..start].parse().map_err(|_| bad("a version"))?;
+    read_record(&line.as_bytes()[start..], &Known::default(), version, reading).map(Arc::new)
+}
+
+fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> {
+    let raw: RawSmall<'_> = parse(text.as_bytes())?;
+    let store = StoreId::parse(&raw.store).ok_or(bad("the id of a store"))?;
+    let mut view = View {
+        genesis: Some(Genesis { store, environment: raw.environment, engine: raw.engine, key: raw.key }),
+        run: raw.run,
+        void: raw.void,
+        durations: durations(&raw.durations)?,
+        ..View::default()
+    };
+    if let Some(last) = raw.last {
+        let last = read_revision(last, reading)?;
+        view.revision = last.number;
+        view.outputs = last.outputs.clone();
+        view.last = Some(Arc::new(last));
+    }
+    for raw in raw.active {
+        let lease = raw.lease.lease()?;
+        let addresses = raw.addresses.iter().map(|it| Address::parse(it).ok_or(bad("an address")));
+        let active = ActiveRun {
+            epoch: raw.epoch,
+            since_ms: raw.since,
+            last_ms: raw.last,
+            done: raw.done,
+            addresses: Arc::new(addresses.collect::<Result<_, _>>()?),
+            lease: Arc::new(lease),
+        };
+        view.active.insert(active.lease.run, Arc::new(active));
+    }
+    for raw in raw.open {
+        let open = read_open(raw, reading)?;
+        view.open_at.insert(open.sequence, open.intent.operation);
+        view.open.insert(open.intent.operation, Arc::new(open));
+    }
+    Ok(view)
+}
+
+fn read_open(raw: RawOpen<'_>, reading: &mut Reading<'_>) -> Result<OpenIntent, WireError> {
+    let mut intent = read_intent(raw.intent, &View::default(), reading)?;
+    if let Some((version, before)) = raw.before {
+        intent.before = Some(Arc::new(read_record(before.get().as_bytes(), &Known::default(), version, reading)?));
+    }
+    Ok(OpenIntent {
+        intent: Arc::new(intent),
+        sequence: raw.sequence,
+        run: raw.run,
+        time_ms: raw.time,
+        accepted: raw.accepted,
+        flagged: raw.flagged,
+    })
+}
+
+fn durations(raw: &[Vec<&RawValue>]) -> Result<BTreeMap<(Name, Name), Vec<Duration>>, WireError> {
+    let mut all = BTreeMap::new();
+    for entry in raw {
+        let [kind, action, kept @ ..] = entry.as_slice() else { return Err(bad("durations of a kind")) };
+        let name = |raw: &RawValue| parse::<Cow<'_, str>>(raw.get().as_bytes()).map(|text| Name::from(&*text));
+        let kept = kept.iter().map(|took| parse(took.get().as_bytes()).map(Duration::from_millis));
+        all.insert((name(kind)?, name(action)?), kept.collect::<Result<_, _>>()?);
+    }
+    Ok(all)
+}

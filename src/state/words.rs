@@ -1,0 +1,144 @@
+//! What people read when state cannot be used.
+
+use std::path::Path;
+
+use super::contract::{FORMAT, StoreError};
+use super::view::ActiveRun;
+use crate::model::wire::WireError;
+use crate::model::{Address, Code, Diagnostic};
+
+pub fn store(error: &StoreError) -> Box<Diagnostic> {
+    Box::new(match error {
+        StoreError::Moved { .. } => Code::StateUnavailable
+            .error("others write to this state faster than this run can")
+            .help("run the command again when they are done"),
+        StoreError::Newer { format, engine, revision } => Code::NewerState
+            .error("this state was written by a newer stackwright")
+            .fact(
+                "state",
+                format!(
+                    "{}format {}, by version {engine}",
+                    revision.map_or_else(String::new, |revision| format!("rev {revision}, ")),
+                    format.major
+                ),
+            )
+            .fact(
+                "this program",
+                format!(
+                    "{}, reads formats up to {}; only the header was read, nothing written",
+                    env!("CARGO_PKG_VERSION"),
+                    FORMAT.major
+                ),
+            )
+            .help(format!("install {engine} or later")),
+        StoreError::Damaged { place, what } => Code::DamagedState
+            .error(format!("the state is damaged: {what}"))
+            .fact("place", place.clone())
+            .note("nothing was changed")
+            .help(
+                "`stackwright verify` says what is whole; `stackwright state restore --reason \"…\"` puts a backup in its place",
+            ),
+        StoreError::Unavailable { what, why } => Code::StateUnavailable
+            .error(format!("cannot {what}: {why}"))
+            .note("the state was not changed")
+            .help("`stackwright doctor` looks at the directory of the state, its space and its permissions"),
+        StoreError::Unconfirmed { place, why } => Code::StateUnavailable
+            .error(format!("the disk did not confirm a write: {why}"))
+            .fact("place", place.clone())
+            .note("nothing more is written by this run; what was reported as done is kept")
+            .help("check the disk, then run the command again: it first finds out what became of the last calls"),
+        StoreError::Misuse(words) => Code::StateUnavailable
+            .error(format!("the state refused an entry: {words}"))
+            .help("this is a bug of stackwright: please report it"),
+    })
+}
+
+/// Why an entry of the log, or a view made of it, cannot be read.
+pub fn entry(error: &WireError, sequence: u64, key: &KeyFacts<'_>) -> Box<Diagnostic> {
+    match error {
+        WireError::NoKey => no_key(key),
+        WireError::Seal if key.found.is_some() && key.found.as_deref() != key.wanted => no_key(key),
+        _ => store(&StoreError::Damaged { place: format!("entry {sequence}"), what: error.to_string() }),
+    }
+}
+
+/// Why something cannot be written down.
+pub fn unwritable(error: &WireError, key: &KeyFacts<'_>) -> Box<Diagnostic> {
+    match error {
+        WireError::NoKey => no_key(key),
+        other => store(&StoreError::Misuse(other.to_string())),
+    }
+}
+
+pub struct KeyFacts<'k> {
+    pub path: Option<&'k Path>,
+    /// The key that the log names.
+    pub wanted: Option<&'k str>,
+    /// The key that is there.
+    pub found: Option<String>,
+}
+
+fn no_key(key: &KeyFacts<'_>) -> Box<Diagnostic> {
+    let path = key.path.map_or_else(|| "memory".into(), |path| path.display().to_string());
+    let error = match &key.found {
+        None => Code::NoKey.error("the state holds secrets, and its key is missing").fact("looked", path.clone()),
+        Some(found) => {
+            Code::NoKey.error("the state's key does not fit its secrets").fact("found", format!("key {found} in {path}"))
+        }
+    };
+    let wanted = key.wanted.map_or_else(String::new, |wanted| format!(" {wanted}"));
+    Box::new(
+        error
+            .note("nothing was changed")
+            .help(format!("put the key{wanted} back from its backup, or from a colleague's copy, at {path}")),
+    )
+}
+
+/// Somebody else is applying. `now_ms` is this machine's clock, for the words only.
+pub fn locked(environment: &str, holder: &ActiveRun, address: &Address, now_ms: i64, alive: bool) -> Box<Diagnostic> {
+    let header = &holder.lease.header;
+    let run = holder.lease.run;
+    let by = match &header.plan {
+        Some(plan) => format!("run {run} by {}, plan {plan}", header.who),
+        None => format!("run {run} by {}", header.who),
+    };
+    let since = jiff::Timestamp::from_millisecond(holder.since_ms)
+        .map_or_else(|_| "an unknown time".into(), |since| since.strftime("%H:%M:%S UTC").to_string());
+    let lives = if alive { "alive" } else { "it is not known whether it is alive" };
+    let done = holder.done.min(header.changes);
+    let holder_line = format!(
+        "{by}, since {since} ({}), last entry {} ago: {lives}; {done} of {} done",
+        span(now_ms - holder.since_ms),
+        span(now_ms - holder.last_ms),
+        header.changes,
+    );
+    Box::new(
+        Code::Locked
+            .error(format!("{environment} is locked by another {}", header.command))
+            .fact("holder", holder_line)
+            .fact("process", format!("{} on {}", header.pid, header.host))
+            .fact("both want", address.to_string())
+            .help(format!("`--lock-wait 10m` waits, `stackwright logs --run {run} --follow` watches; plan needs no lock"))
+            .help(format!("for a holder that is gone: `stackwright lock release --run {run} --reason \"…\"`, recorded")),
+    )
+}
+
+/// The lease went to somebody else while the run was going on.
+pub fn lost(environment: &str, run: u64) -> Box<Diagnostic> {
+    Box::new(
+        Code::Locked
+            .error(format!("run {run} no longer holds {environment}: its lock was released or taken over"))
+            .note("this run writes and calls nothing more; calls that were under way are found again by the next run")
+            .help("`stackwright history` shows who took over; then `stackwright apply` carries on"),
+    )
+}
+
+/// `3 min 12 s`, `4 s`.
+fn span(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
