@@ -19,6 +19,9 @@ use crate::model::{Code, Diagnostic, SourceId, Span};
 /// How many braces inwards an error is looked for.
 const LEVELS_MAX: usize = 10;
 
+/// So many errors are explained in one stretch of a file; what has more is no program, and nobody reads on.
+const ERRORS_MAX: usize = 500;
+
 /// What a region is made of.
 enum Nodes {
     Items(Vec<Item>),
@@ -50,6 +53,13 @@ fn parse_chunk<'t>(
     let slice = &text[chunk.range.clone()];
     if let Ok(pairs) = Grammar::parse(start_rule(region), slice) {
         return build(builder.on(slice, chunk.range.start, starts_line), region, pairs);
+    }
+    if builder.diagnostics.len() >= ERRORS_MAX {
+        if builder.diagnostics.len() == ERRORS_MAX {
+            let at = Span::new(builder.source(), chunk.range.start, chunk.range.start);
+            builder.diagnostics.push(Code::Limit.error("there are more errors than can be said").label(at, "from here on"));
+        }
+        return error_node(builder.source(), text, region, &chunk.range);
     }
     if level < LEVELS_MAX
         && let Some(nodes) = take_apart(builder, text, region, chunk, starts_line, level)
