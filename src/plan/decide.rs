@@ -7,10 +7,9 @@ use rust_decimal::Decimal;
 
 use super::diff::differences;
 use super::guard::{Loss, refuse_guarded};
-use super::standing::Standing;
-use crate::model::expr::{Expr, ExprKind, Reference, Step};
+use super::standing::{Standing, unknown_attribute};
+use crate::model::expr::Step;
 use crate::model::schema::{Alphabet, Attribute, Given, Naming, OnChange, ReplaceOrder, Unique};
-use crate::model::value::Unknown;
 use crate::model::{
     Action, Address, Data, DesiredResource, Diagnostic, FieldChange, Fields, Kind, Name, Reason, Record, RecordEdge,
     SeenResource, Span, Type, Value,
@@ -382,7 +381,7 @@ fn record_changes(desired: &DesiredResource, record: &Record) -> RecordChanges {
 }
 
 /// The edges that a record keeps, ordered.
-pub(crate) fn record_edges(desired: &DesiredResource) -> Vec<RecordEdge> {
+pub fn record_edges(desired: &DesiredResource) -> Vec<RecordEdge> {
     let mut edges: Vec<RecordEdge> =
         desired.edges.iter().map(|edge| RecordEdge { to: edge.to.clone(), reason: edge.reason }).collect();
     edges.sort();
@@ -453,7 +452,7 @@ fn waits_for<'v>(values: impl Iterator<Item = &'v Value>) -> Vec<Reason> {
     addresses.into_iter().map(|address| Reason::WaitsFor { address }).collect()
 }
 
-fn collect_waits(value: &Value, into: &mut BTreeSet<Address>) {
+pub(super) fn collect_waits(value: &Value, into: &mut BTreeSet<Address>) {
     match &value.data {
         Data::Unknown(unknown) => into.extend(unknown.waits_for.iter().cloned()),
         Data::List(items) => items.iter().for_each(|item| collect_waits(item, into)),
@@ -502,19 +501,9 @@ fn generation_of(text: &str, naming: &Naming, generation: u32) -> String {
 
 /// The attribute that names the object in calls is another one once it is replaced; `None` where the program gives it.
 fn new_id(desired: &DesiredResource, record: &Record) -> Option<FieldChange> {
-    let id = desired.kind.id.clone();
-    let ty = desired.kind.attribute(&id).map_or(Type::Any, |attribute| attribute.ty.clone());
-    let before = record.attribute(&id).cloned();
-    if desired.attributes.contains_key(&id) {
-        return None;
-    }
-    let path = vec![Step::Field(id)];
-    let reference = Reference::Attribute { address: desired.address.clone(), path: path.clone() };
-    let unknown = Unknown {
-        ty,
-        rest: Arc::new(Expr::new(ExprKind::Name(reference), Span::ENGINE)),
-        waits_for: Arc::new(BTreeSet::from([desired.address.clone()])),
-    };
-    let after = Some(Value::engine(Data::Unknown(Arc::new(unknown))));
+    let id = desired.kind.attribute(&desired.kind.id).filter(|id| !desired.attributes.contains_key(&id.name))?;
+    let path = vec![Step::Field(id.name.clone())];
+    let before = record.attribute(&id.name).cloned();
+    let after = Some(unknown_attribute(&desired.address, id));
     Some(FieldChange { path, before, after, forces_replacement: None, cause: None })
 }

@@ -16,7 +16,6 @@ mod moves;
 mod only;
 mod order;
 pub mod refresh;
-mod resolve;
 mod standing;
 mod start;
 pub mod steps;
@@ -28,7 +27,7 @@ use std::sync::Arc;
 
 use crate::model::{Address, Digest, Name, Record, Schemas, Seen, Sources, Value};
 
-pub use decide::would_replace;
+pub use decide::{record_edges, would_replace};
 pub use fits::check_fits;
 pub use guard::{lift_help, refuse_guarded};
 pub use refresh::{Look, looks};

@@ -50,12 +50,16 @@ pub fn looks(desired: &Desired, records: &BTreeMap<Address, Arc<Record>>, schema
     }
     let data = desired.resources.iter().filter(|resource| resource.kind.data);
     let known = |address: &Address, path: &[crate::model::Step]| {
-        let (crate::model::Step::Field(name), rest) = path.split_first()? else { return None };
-        super::diff::part(records.get(address)?.attribute(name)?, rest)
+        let record = records.get(address)?;
+        match path.split_first() {
+            Some((crate::model::Step::Field(name), rest)) => super::diff::part(record.attribute(name)?, rest),
+            Some((crate::model::Step::Item(_), _)) => None,
+            None => Some(Value::map(record.attributes())),
+        }
     };
     for resource in data {
         let arguments = resource.attributes.iter().map(|(name, value)| {
-            let value = if value.has_unknown() { super::resolve::resume(value, &known).ok()? } else { value.clone() };
+            let value = if value.has_unknown() { crate::eval::resume(value, &known).ok()? } else { value.clone() };
             (!value.has_unknown()).then(|| (name.clone(), value))
         });
         if let Some(known) = arguments.collect::<Option<Fields>>() {

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::diff::part;
-use crate::model::expr::Step;
-use crate::model::schema::{Attribute, Given};
-use crate::model::{Address, DesiredResource, Fields, Name, Record, SeenResource, Value};
+use crate::model::expr::{Expr, ExprKind, Reference, Step};
+use crate::model::schema::{Attribute, Given, Kind};
+use crate::model::value::Unknown;
+use crate::model::{Address, Data, DesiredResource, Fields, Name, Record, SeenResource, Span, Value};
 
 /// What a plan does to the attributes of one resource.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +70,15 @@ impl<'a> Standings<'a> {
         self.asked.borrow().clone()
     }
 
-    /// An attribute as it will be after the apply; `None` if that is not known yet.
+    /// An attribute as it will be after the apply; `None` if that is not known yet. Without a path the object of all
+    /// attributes, in which those that are not known are unknown values.
     pub fn attribute(&self, address: &Address, path: &[Step]) -> Option<Value> {
-        let (Step::Field(name), rest) = path.split_first()? else {
-            return None;
-        };
         let at = self.place(address)?;
+        let (name, rest) = match path.split_first() {
+            Some((Step::Field(name), rest)) => (name, rest),
+            Some((Step::Item(_), _)) => return None,
+            None => return Some(self.object(address, &self.resources[at as usize].kind)),
+        };
         let resource = &self.resources[at as usize];
         if let Some(given) = resource.attributes.get(name) {
             // What the program gives is what it says, in whatever form the platform keeps it.
@@ -109,6 +113,29 @@ impl<'a> Standings<'a> {
         };
         part(value, rest)
     }
+}
+
+impl Standings<'_> {
+    fn object(&self, address: &Address, kind: &Kind) -> Value {
+        let value = |attribute: &Attribute| {
+            let path = [Step::Field(attribute.name.clone())];
+            let value = self.attribute(address, &path).unwrap_or_else(|| unknown_attribute(address, attribute));
+            (attribute.name.clone(), value)
+        };
+        Value::map(kind.attributes.iter().map(value).collect())
+    }
+}
+
+/// What stands for an attribute until it is known.
+pub(super) fn unknown_attribute(address: &Address, attribute: &Attribute) -> Value {
+    let reference = Reference::Attribute { address: address.clone(), path: vec![Step::Field(attribute.name.clone())] };
+    let unknown = Unknown {
+        ty: attribute.ty.clone(),
+        rest: Arc::new(Expr::new(ExprKind::Name(reference), Span::ENGINE)),
+        waits_for: Arc::new(BTreeSet::from([address.clone()])),
+    };
+    let value = Value::engine(Data::Unknown(Arc::new(unknown)));
+    if attribute.sensitive && attribute.is_computed() { value.secret() } else { value }
 }
 
 /// Whether an update of these attributes makes another one unknown.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashSet;
 
-use super::decide::{Case, Decision, decide};
+use super::decide::{Case, Decision, collect_waits, decide};
 use super::guard::{Loss, refuse_guarded};
 use super::moves::Placed;
 use super::standing::Standings;
@@ -54,11 +54,29 @@ fn normalised(mut desired: Desired, options: &Options) -> Desired {
     for resource in &mut desired.resources {
         resource.edges.sort();
     }
+    wait_for_settings(&mut desired);
     desired.instances.sort_by(|a, b| a.address.cmp(&b.address));
     desired.outputs.sort_by(|a, b| a.name.cmp(&b.name));
     desired.providers.sort_by(|a, b| a.name.cmp(&b.name));
     desired.inputs.sort_by(|(a, _), (b, _)| a.cmp(b));
     desired
+}
+
+/// Resources of a provider instance whose settings wait for something wait for it, too.
+fn wait_for_settings(desired: &mut Desired) {
+    for provider in desired.providers.iter().filter(|provider| provider.settings.values().any(Value::has_unknown)) {
+        let mut waits = BTreeSet::new();
+        provider.settings.values().for_each(|value| collect_waits(value, &mut waits));
+        for resource in desired.resources.iter_mut().filter(|resource| resource.provider == provider.name) {
+            for to in &waits {
+                let edge = crate::model::Edge { to: to.clone(), reason: EdgeReason::After, span: provider.span };
+                if !resource.edges.iter().any(|known| known.to == edge.to && known.reason == edge.reason) {
+                    resource.edges.push(edge);
+                    resource.edges.sort();
+                }
+            }
+        }
+    }
 }
 
 struct Planner<'a> {
@@ -164,7 +182,7 @@ impl<'a> Planner<'a> {
         if !value.has_unknown() {
             return value;
         }
-        match super::resolve::resume(&value, &|address, path| self.standings.attribute(address, path)) {
+        match crate::eval::resume(&value, &|address, path| self.standings.attribute(address, path)) {
             Ok(resolved) => resolved,
             Err(diagnostic) => {
                 let address = at.map(|at| self.standings.resources[at as usize].address.clone());

@@ -206,7 +206,7 @@ impl World {
             }
             self.records.get(address)?.attribute(name).cloned()
         };
-        let resolved = super::super::resolve::resume(value, &lookup).unwrap();
+        let resolved = crate::eval::resume(value, &lookup).unwrap();
         assert!(!resolved.has_unknown(), "{value:?} waits for what was made before");
         resolved
     }
