@@ -4,6 +4,8 @@ pub mod contract;
 pub mod declare;
 pub mod registry;
 pub mod sim;
+#[cfg(test)]
+mod testkit;
 
 pub mod cloudflare;
 pub mod engine;
