@@ -44,7 +44,7 @@ async fn a_process_serves_outlives_its_starter_and_ends_with_all_that_is_its_own
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid(&made))).expect("it lives");
     let session: i32 = stat.rsplit_once(") ").expect("fields").1.split(' ').nth(3).expect("a session").parse().expect("a number");
     assert_eq!(session, pid(&made), "it leads a session of its own");
-    assert_eq!(machine.read("local.process", &made).await.as_ref().map(|seen| pid(seen)), Some(pid(&made)));
+    assert_eq!(machine.read("local.process", &made).await.as_ref().map(pid), Some(pid(&made)));
 
     machine.delete("local.process", &made).await.expect("ended");
     assert!(!lives(pid(&made)) && machine.processes().is_empty());
