@@ -11,6 +11,9 @@ pub mod eval;
 /// The language: text and schemas in, a checked program and diagnostics out.
 pub mod lang;
 
+/// A checked program in, the resources that should exist out.
+pub mod expand;
+
 /// Order, cycles with their path, critical paths.
 pub mod graph;
 

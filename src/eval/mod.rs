@@ -57,7 +57,7 @@ pub trait Names {
 pub struct Callee<'n> {
     pub body: &'n Expr,
     /// What the names in the body stand for.
-    pub names: &'n dyn Names,
+    pub names: Box<dyn Names + 'n>,
 }
 
 /// Evaluates an expression.

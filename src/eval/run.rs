@@ -51,7 +51,21 @@ impl Evaluator<'_> {
         }
         let budget = self.names.budget();
         budget.charge(1, span)?;
-        budget.deeper(span, || self.eval_deep(expr, locals, level))
+        let mut value = budget.deeper(span, || self.eval_deep(expr, locals, level))?;
+        if matches!(
+            expr.kind,
+            ExprKind::Name(_) | ExprKind::Member { .. } | ExprKind::Field { .. } | ExprKind::Index { .. } | ExprKind::Call(..)
+        ) {
+            // What was read far away is said to come from where it was read.
+            value.mark.origin = self.nearer(value.mark.origin, span);
+        }
+        Ok(value)
+    }
+
+    /// The place of the two that is nearer to whoever runs the program; the first if neither is.
+    fn nearer(&self, first: Span, second: Span) -> Span {
+        let near = |span: Span| if span.is_engine() { 0 } else { self.names.nearness(span.source) };
+        if first != second && near(second) > near(first) { second } else { first }
     }
 
     fn eval_deep(&self, expr: &Expr, locals: &mut Locals, level: u32) -> Outcome<Value> {
@@ -103,7 +117,7 @@ impl Evaluator<'_> {
                 for (at, argument) in arguments.iter().enumerate() {
                     frame.push((Slot(at as u32), self.eval(argument, locals, level)?));
                 }
-                Evaluator { names: callee.names }.eval(callee.body, &mut frame, level)
+                Evaluator { names: &*callee.names }.eval(callee.body, &mut frame, level)
             }
             ExprKind::Convert(of, ty) => {
                 let value = self.eval(of, locals, level)?;
@@ -148,8 +162,7 @@ impl Evaluator<'_> {
 
     /// The text that a computed value is said to come from: the nearest that took part, the computation itself if none is nearer.
     fn origin(&self, of: &[&Value], span: Span) -> Span {
-        let near = |span: Span| if span.is_engine() { 0 } else { self.names.nearness(span.source) };
-        of.iter().map(|value| value.mark.origin).fold(span, |best, it| if near(it) > near(best) { it } else { best })
+        of.iter().map(|value| value.mark.origin).fold(span, |best, it| self.nearer(best, it))
     }
 
     fn text(&self, parts: &[Expr], locals: &mut Locals, level: u32, span: Span) -> Outcome<Value> {

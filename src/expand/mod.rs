@@ -1,0 +1,71 @@
+//! Program in, desired resources out: one environment of a checked program, with instances, components, `let` and outputs gone.
+//!
+//! Pure: the same program, request and answers give the same [`Desired`]. What only the outside can say (data sources whose
+//! arguments are known) leaves as [`Question`]s, and expanding again with the answers carries on. Attributes of resources are
+//! always unknown here, given ones too: whoever plans knows which of them stay. Outputs named `remarks`, lists of texts, become
+//! the remarks of their instance.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::eval::Outside;
+use crate::lang::program::Program;
+use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields, Kind, Name, ProviderName, Span, Value};
+
+/// What to expand a program for.
+pub struct Request<'a> {
+    pub environment: &'a str,
+    /// Inputs that are given from outside, the strongest for each; they are fitted into their types here, and their origin says
+    /// where they came from. The environment's own inputs and defaults come after them.
+    pub inputs: &'a BTreeMap<Name, Value>,
+    pub known: Known<'a>,
+    /// Reads files and variables of the environment.
+    pub outside: &'a dyn Outside,
+}
+
+/// What is known from before.
+#[derive(Clone, Default)]
+pub struct Known<'a> {
+    /// Names that were made earlier: by address of the record, and attribute. They stay, through `moved` too.
+    pub names: BTreeMap<Address, BTreeMap<Name, Arc<str>>>,
+    /// What data sources answered, by address: all attributes.
+    pub data: BTreeMap<Address, Fields>,
+    /// Secrets that are given from outside, by address (`secret.pagerduty_key`).
+    pub secrets: BTreeMap<Address, Value>,
+    /// The clouds are simulated: a secret that is not given is made up.
+    pub simulated: bool,
+    /// What tells this state from every other: part of the hash in names that are unique everywhere.
+    pub store_id: &'a str,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Expansion {
+    Done(Box<Desired>),
+    /// Data sources to read before it can go on, ordered by address, and the provider instances that they belong to.
+    Asks {
+        questions: Vec<Question>,
+        providers: Vec<DesiredProvider>,
+    },
+}
+
+/// A data source to be read: its answer goes to [`Known::data`].
+#[derive(Clone, Debug)]
+pub struct Question {
+    pub address: Address,
+    pub kind: Arc<Kind>,
+    pub provider: ProviderName,
+    /// All known.
+    pub arguments: Fields,
+    pub span: Span,
+}
+
+/// Expands a program.
+///
+/// Errors: all of them at once. [`Code::UnknownEnvironment`], [`Code::MissingInput`], [`Code::NoPlace`], [`Code::Cycle`],
+/// [`Code::SameObject`], [`Code::RequireFailed`], [`Code::SecretMissing`], [`Code::TooLate`], [`Code::NotYet`],
+/// [`Code::Unreachable`], and what evaluation answers.
+pub fn expand(program: &Program, request: &Request<'_>) -> Result<Expansion, Vec<Diagnostic>> {
+    let _ = (program, request);
+    Err(vec![Code::NotYet.error("this version checks programs and does not expand them")])
+}
