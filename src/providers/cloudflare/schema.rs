@@ -16,7 +16,7 @@ pub fn schema() -> ProviderSchema {
         name: "cloudflare".into(),
         doc: "Cloudflare, by its API. Credentials: an API token in `CLOUDFLARE_API_TOKEN`.",
         settings: vec![
-            attribute("account", Type::TEXT, Given::Required, "name of the account; a name for people, the token decides"),
+            attribute("account", Type::TEXT, Given::Optional, "name or id of the account: zones of others are not seen"),
             attribute("zone", Type::TEXT, Given::Optional, "the zone that is meant where none is named, such as `example.com`"),
             attribute("base_url", Type::TEXT, Given::Optional, "root of the API, if it is not at its public address"),
         ],
