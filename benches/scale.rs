@@ -7,6 +7,8 @@
 //! Settings, by variables of the environment: `SCALE_SIZES=1000,10000,100000`, `SCALE_SHAPES=flat,layered,chain,keyed`,
 //! `SCALE_PEER_MAX=1000` (the largest size that the peer is asked for; its apply is quadratic), `SCALE_ROUNDS=3`.
 
+#![allow(clippy::disallowed_methods, reason = "a benchmark measures by the real clock and has no `cli` to read its settings")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::os::unix::process::ExitStatusExt;

@@ -60,6 +60,7 @@ impl Clock for SystemClock {
         jiff::Timestamp::now()
     }
 
+    #[allow(clippy::disallowed_methods, reason = "this is the clock that everybody else is sent to")]
     fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
@@ -73,6 +74,7 @@ impl Clock for SystemClock {
 struct SystemRandom;
 
 impl Random for SystemRandom {
+    #[allow(clippy::disallowed_methods, reason = "this is the source that everybody else is sent to")]
     fn fill(&self, bytes: &mut [u8]) {
         getrandom::fill(bytes).expect("the system has a random source");
     }

@@ -59,7 +59,9 @@ pub fn run(file: &Path, diagnose: impl Fn(&str) -> (Sources, Vec<Diagnostic>)) {
             let _ = writeln!(wrong, "---- {}\n{}", case.name, annotated(&case.text, &found));
         }
     }
-    if std::env::var_os("ACCEPT").is_some() {
+    #[allow(clippy::disallowed_methods, reason = "a test program has no other way to be told")]
+    let accepting = std::env::var_os("ACCEPT").is_some();
+    if accepting {
         std::fs::write(file, accepted).expect("a fixture can be written");
         return;
     }

@@ -23,6 +23,7 @@ const POSTGRES_ROOTS: [&str; 6] =
     ["/usr/lib/postgresql", "/usr/local/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr", "/Library/PostgreSQL"];
 
 /// Every PostgreSQL that is installed, newest first.
+#[allow(clippy::disallowed_methods, reason = "where this machine keeps its programs is a fact of the machine")]
 pub fn postgres() -> Vec<Postgres> {
     let mut bins = BTreeSet::new();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -64,6 +65,7 @@ pub struct Redis {
     pub version: String,
 }
 
+#[allow(clippy::disallowed_methods, reason = "where this machine keeps its programs is a fact of the machine")]
 pub fn redis() -> Option<Redis> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"];
