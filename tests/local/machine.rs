@@ -118,8 +118,9 @@ impl Machine {
         for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             let environ = std::fs::read(entry.path().join("environ")).unwrap_or_default();
-            let mark = format!("STACKWRIGHT_OBJECT={}/", self.store_id);
-            if environ.split(|byte| *byte == 0).any(|variable| variable.starts_with(mark.as_bytes())) {
+            let marks = ["OBJECT", "HELPER"].map(|name| format!("STACKWRIGHT_{name}={}/", self.store_id));
+            let mut variables = environ.split(|byte| *byte == 0);
+            if variables.any(|variable| marks.iter().any(|mark| variable.starts_with(mark.as_bytes()))) {
                 pids.push(pid);
             }
         }

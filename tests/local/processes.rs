@@ -220,7 +220,11 @@ async fn wrong_entries_are_refused_by_name() {
 async fn part_a_run_that_is_killed() {
     let machine = Machine::given();
     let unready = with(&server("api"), "health", map([("path", Value::text("/never")), ("grace", duration(60_000))]));
-    let command = machine.create_as("command", "local.command", shell("migrate", "echo $$ > migrating; sleep 1000"));
+    let command = machine.create_as(
+        "command",
+        "local.command",
+        shell("migrate", "echo $$ > migrating; sleep 1000 & echo $! > child; wait"),
+    );
     let process = machine.create_as("process", "local.process", unready);
     let (command, process) = tokio::join!(command, process);
     panic!("this run should have been killed: {:?} {:?}", command.is_ok(), process.is_ok());
@@ -230,16 +234,19 @@ async fn part_a_run_that_is_killed() {
 async fn what_a_killed_run_was_doing_is_ended_or_found() {
     let machine = Machine::new();
     let mut run = machine.another_run("processes::part_a_run_that_is_killed");
-    let migrating = || std::fs::read_to_string(machine.stack_dir().join("migrating")).ok()?.trim().parse::<i32>().ok();
+    let noted = |file: &str| std::fs::read_to_string(machine.stack_dir().join(file)).ok()?.trim().parse::<i32>().ok();
     let log = machine.data_dir().join("logs/api.log");
     let listening = || std::fs::read_to_string(&log).is_ok_and(|log| log.contains("listening on"));
-    until("both starts", || migrating().is_some() && listening()).await;
+    until("both starts", || noted("child").is_some() && listening()).await;
     run.kill().and_then(|()| run.wait()).expect("killed");
 
     // What the run waited for ends with it; what is meant to go on does, and is found by its token.
-    let helper = migrating().expect("it wrote its pid");
+    let [helper, child] = ["migrating", "child"].map(|file| noted(file).expect("it wrote its pid"));
     until("the end of the helper", || !lives(helper)).await;
     assert!(matches!(machine.find_created("command", "local.command", shell("migrate", "")).await, Found::Absent));
+    // What the helper had started ends before it is run again.
+    machine.create("local.command", shell("migrate", "true")).await.expect("it ran");
+    assert!(!lives(child));
     let unready = with(&server("api"), "health", map([("path", Value::text("/never")), ("grace", duration(100))]));
     let found = is_done(machine.find_created("process", "local.process", unready).await);
     assert!(lives(pid(&found)) && get(int(&found, "port"), "/healthz").contains("200"));

@@ -3,7 +3,7 @@
 //! That it has run is noted under its token, so that one whose outcome nobody heard is not run again. One that was interrupted is.
 
 use super::daemon::with_log;
-use super::helper::{self, Helper, exit_words};
+use super::helper::{Helper, exit_words};
 use super::place::Note;
 use super::process::{directory, environment, program};
 use super::{Ground, inputs, refused};
@@ -19,7 +19,7 @@ pub async fn create(ground: &Ground, call: &Call, given: &Fields) -> Result<Fiel
     let (program, arguments) = program(given, "command", &dir, &env)?;
     let (log, from) = ground.place.open_log(KIND, name.name)?;
     let helper = Helper { program: &program, arguments, dir: &dir, env, user: None, input: Vec::new(), log };
-    let status = helper::run(helper, &*ground.clock, call.not_after).await?;
+    let status = name.run(helper, &*ground.clock, call.not_after).await?;
     if !status.success() {
         let words = format!("the command failed with {}", exit_words(status));
         return Err(refused("command", with_log(words, &ground.place.log(KIND, name.name), from, &inputs::secrets(given, &[]))));
@@ -39,8 +39,9 @@ pub fn read(known: &Fields) -> Option<Fields> {
     Some(known.clone())
 }
 
-pub fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
+pub async fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     let name = ground.name(KIND, before)?;
+    name.end_helpers(&*ground.clock).await?;
     ground.place.remove_log(KIND, name.name)?;
     ground.place.drop_note(KIND, name.name)
 }

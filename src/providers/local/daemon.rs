@@ -7,11 +7,12 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::helper::{self, Helper};
 use super::place::{Note, Place, Started, last_lines};
 use super::processes::{self, Process};
 use super::user::User;
@@ -21,6 +22,7 @@ use crate::world::Clock;
 
 const TOKEN: &str = "STACKWRIGHT_TOKEN";
 const OBJECT: &str = "STACKWRIGHT_OBJECT";
+const HELPER: &str = "STACKWRIGHT_HELPER";
 
 /// What one daemon is called, on this machine and in messages.
 #[derive(Clone, Copy)]
@@ -149,18 +151,38 @@ impl Name<'_> {
         first.iter().filter(|process| !alone || is_leader(process)).for_each(|process| processes::signal(process.pid, signal));
 
         if !wait_until(clock, grace, || members().is_empty()).await {
-            const LAST: Duration = Duration::from_secs(10);
-            let kill = || {
-                let left = members();
-                left.iter().for_each(|process| processes::signal(process.pid, Signal::KILL));
-                left.is_empty()
-            };
-            if !wait_until(clock, LAST, kill).await {
-                return Err(refused("", format!("`{}` could not be ended: it is still there 10 s after SIGKILL", self.name)));
-            }
+            self.kill(clock, members).await?;
         }
         session.and_then(processes::reap);
         Ok(())
+    }
+
+    /// Runs a helper of this object to its end, after ending what is left of those before. A run that was killed takes its
+    /// helpers with it, and not what these had started.
+    pub async fn run(&self, mut helper: Helper<'_>, clock: &dyn Clock, limit: Duration) -> Result<ExitStatus, CallError> {
+        self.end_helpers(clock).await?;
+        helper.env.push((HELPER.into(), self.mark().into()));
+        helper::run(helper, clock, limit).await
+    }
+
+    /// Ends what is left of helpers of this object.
+    pub async fn end_helpers(&self, clock: &dyn Clock) -> Result<(), CallError> {
+        let mark = self.mark();
+        self.kill(clock, || self.bearers(HELPER, &mark)).await
+    }
+
+    /// SIGKILL until there is none.
+    async fn kill(&self, clock: &dyn Clock, members: impl Fn() -> Vec<Process>) -> Result<(), CallError> {
+        const LAST: Duration = Duration::from_secs(10);
+        let kill = || {
+            let left = members();
+            left.iter().for_each(|process| processes::signal(process.pid, Signal::KILL));
+            left.is_empty()
+        };
+        match wait_until(clock, LAST, kill).await {
+            true => Ok(()),
+            false => Err(refused("", format!("`{}` could not be ended: it is still there 10 s after SIGKILL", self.name))),
+        }
     }
 }
 

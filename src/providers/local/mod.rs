@@ -111,7 +111,7 @@ impl Ground {
             "local.value" => Ok(()),
             "local.file" => file::delete(&self.place, before),
             port::KIND => port::delete(self, before),
-            command::KIND => command::delete(self, before),
+            command::KIND => command::delete(self, before).await,
             process::KIND => process::delete(self, before).await,
             postgres::KIND => postgres::delete(self, before).await,
             redis::KIND => redis::delete(self, before).await,

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::daemon::{Fresh, Start, with_log};
-use super::helper::{self, Helper, exit_words};
+use super::helper::{Helper, exit_words};
 use super::place::cannot;
 use super::programs::{self, Postgres};
 use super::user::{self, User};
@@ -262,16 +262,16 @@ async fn run(
     input: Vec<u8>,
     given: &Fields,
 ) -> Result<(), CallError> {
-    let name = ground.name(KIND, given)?.name;
-    let (log, from) = ground.place.open_log(KIND, name)?;
+    let name = ground.name(KIND, given)?;
+    let (log, from) = ground.place.open_log(KIND, name.name)?;
     let path = server.bin.join(program);
     let helper = Helper { program: &path, arguments, dir, env: environment(), user: user::for_postgres(), input, log };
-    let status = helper::run(helper, &*ground.clock, HELPER).await?;
+    let status = name.run(helper, &*ground.clock, HELPER).await?;
     if status.success() {
         return Ok(());
     }
     let words = format!("{program} failed with {}", exit_words(status));
-    Err(refused("", with_log(words, &ground.place.log(KIND, name), from, &inputs::secrets(given, &["password"]))))
+    Err(refused("", with_log(words, &ground.place.log(KIND, name.name), from, &inputs::secrets(given, &["password"]))))
 }
 
 fn environment() -> Vec<(OsString, OsString)> {

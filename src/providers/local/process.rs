@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use super::daemon::{self, Fresh, Start, with_log};
 use super::health::{Health, wait_alive, wait_healthy};
-use super::helper::{self, Helper, exit_words, resolve};
+use super::helper::{Helper, exit_words, resolve};
 use super::{Ground, inputs, ports, refused, surroundings};
 use crate::model::value::Fields;
 use crate::model::{Code, Value};
@@ -72,6 +72,7 @@ pub fn read(ground: &Ground, known: &Fields) -> Result<Option<Fields>, CallError
 
 pub async fn delete(ground: &Ground, before: &Fields) -> Result<(), CallError> {
     let name = ground.name(KIND, before)?;
+    name.end_helpers(&*ground.clock).await?;
     stop(ground, before).await?;
     ground.place.remove_log(KIND, name.name)?;
     ground.place.drop_note(KIND, name.name)?;
@@ -158,7 +159,7 @@ async fn build(ground: &Ground, call: &Call, given: &Fields) -> Result<(), CallE
     let (program, arguments) = program(given, "build", &dir, &env)?;
     let (log, from) = ground.place.open_log(KIND, name.name)?;
     let helper = Helper { program: &program, arguments, dir: &dir, env, user: None, input: Vec::new(), log };
-    let status = helper::run(helper, &*ground.clock, call.not_after).await?;
+    let status = name.run(helper, &*ground.clock, call.not_after).await?;
     if status.success() {
         return Ok(());
     }
