@@ -1,16 +1,16 @@
-//! Connections to platforms, made when they are first needed; and the simulated clouds, started when the first of them is.
+//! Connections to platforms, made when they are first needed, and the simulated clouds that they speak to under `--sim`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
-use tokio::sync::{Mutex, OnceCell};
 
 use super::settings::{Clouds, Settings};
-use crate::model::{Code, Diagnostic, Fields, Name, ProviderName};
+use crate::model::{Code, DesiredProvider, Diagnostic, Name, ProviderName};
 use crate::providers::contract::{Connection, Provider, Surroundings, Transport};
 use crate::providers::http::Network;
-use crate::providers::{registry, sim};
+use crate::providers::registry;
+use crate::providers::sim::{Faults, Simulation};
 
 /// What all connections of one command have in common.
 pub struct Connections {
@@ -19,101 +19,107 @@ pub struct Connections {
     environment: String,
     store: String,
     transport: Arc<dyn Transport>,
-    clouds: OnceCell<SimulatedClouds>,
+    simulation: Option<Arc<Simulation>>,
     open: Mutex<BTreeMap<ProviderName, Arc<dyn Connection>>>,
 }
 
-/// The simulated clouds that this command speaks to.
-struct SimulatedClouds {
-    url: String,
-    /// Ours, if nobody else serves them: they end with the command.
-    _server: Option<sim::Server>,
-}
-
 impl Connections {
-    /// `store` is the id of the state's store, which goes into every mark on a platform.
-    pub fn new(settings: &Settings, stack: &str, environment: &str, store: &str) -> Connections {
-        Connections {
+    /// `store` is the id of the state's store, which goes into every mark on a platform. Under `--sim` the clouds are there when
+    /// this returns.
+    ///
+    /// Errors: those of [`Simulation::open`] and [`Simulation::at`].
+    pub async fn open(settings: &Settings, stack: &str, environment: &str, store: &str) -> Result<Connections, Box<Diagnostic>> {
+        let simulation = match &settings.clouds {
+            Clouds::Real => None,
+            Clouds::SimulatedAt(url) => Some(Arc::new(Simulation::at(url).await?)),
+            Clouds::Simulated => {
+                let dir = settings.world_dir().join("clouds");
+                Some(Arc::new(Simulation::open(&registry::all(), &dir, Faults::default(), &settings.world).await?))
+            }
+        };
+        let transport: Arc<dyn Transport> = match &simulation {
+            Some(simulation) => simulation.clone(),
+            None => Arc::new(Network::new()),
+        };
+        Ok(Connections {
             settings: settings.clone(),
             stack: stack.to_owned(),
             environment: environment.to_owned(),
             store: store.to_owned(),
-            transport: Arc::new(Network::new()),
-            clouds: OnceCell::new(),
+            transport,
+            simulation,
+            open: Mutex::default(),
+        })
+    }
+
+    /// The same clouds for a store that has got its id.
+    pub fn for_store(&self, store: &str) -> Connections {
+        Connections {
+            settings: self.settings.clone(),
+            stack: self.stack.clone(),
+            environment: self.environment.clone(),
+            store: store.to_owned(),
+            transport: self.transport.clone(),
+            simulation: self.simulation.clone(),
             open: Mutex::default(),
         }
     }
 
-    /// The connection of a provider instance, with these settings the first time.
-    ///
-    /// Errors: [`Code::UnknownProvider`], and those of [`Provider::connect`].
-    pub async fn get(&self, name: &ProviderName, settings: &Fields) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
-        let mut open = self.open.lock().await;
-        if let Some(connection) = open.get(name) {
-            return Ok(connection.clone());
+    /// Lets requests of other commands to clouds that this one serves end.
+    pub async fn close(&self) {
+        if let Some(simulation) = &self.simulation {
+            simulation.close().await;
         }
-        let provider = provider(name)?;
-        let connection = provider.connect(settings, &self.surroundings(&*provider).await?)?;
-        open.insert(name.clone(), connection.clone());
-        Ok(connection)
     }
 
     /// What would keep resources of these kinds from being created, found before anything is.
-    pub async fn preflight(&self, kinds: &BTreeMap<ProviderName, BTreeSet<Name>>) -> Vec<Diagnostic> {
+    pub fn preflight(&self, kinds: &BTreeMap<ProviderName, BTreeSet<Name>>) -> Vec<Diagnostic> {
         let mut found = Vec::new();
         for (name, kinds) in kinds {
             match provider(name) {
-                Ok(provider) => match self.surroundings(&*provider).await {
-                    Ok(surroundings) => found.extend(provider.preflight(kinds, &surroundings)),
-                    Err(diagnostic) => found.push(*diagnostic),
-                },
+                Ok(provider) => found.extend(provider.preflight(kinds, &self.surroundings(&*provider))),
                 Err(diagnostic) => found.push(*diagnostic),
             }
         }
         found
     }
 
-    async fn surroundings(&self, provider: &dyn Provider) -> Result<Surroundings, Box<Diagnostic>> {
+    fn surroundings(&self, provider: &dyn Provider) -> Surroundings {
         let schema = provider.schema();
-        let simulated = self.settings.simulated() && provider.cloud().is_some();
-        let base_url = if simulated { Some(self.simulated_url(&schema.name).await?) } else { None };
+        let simulation = self.simulation.as_ref().filter(|_| provider.cloud().is_some());
         let variable = self.settings.variable.clone();
-        Ok(Surroundings {
+        // Something that stands in front of the simulated cloud, such as a validator, has an address of its own.
+        let in_front = variable(&format!("STACKWRIGHT_{}_URL", schema.name.to_uppercase()));
+        let in_front = in_front.filter(|_| simulation.is_some()).map(|url| url.trim_end_matches('/').to_owned());
+        let transport = if in_front.is_some() { Arc::new(Network::new()) } else { self.transport.clone() };
+        Surroundings {
             world: self.settings.world.clone(),
-            transport: self.transport.clone(),
-            base_url,
-            simulated,
+            transport,
+            base_url: in_front.or_else(|| simulation.map(|it| it.base_url(&schema.name))),
+            simulated: simulation.is_some(),
             stack_dir: self.settings.dir.clone(),
             data_dir: self.settings.data_dir(&self.environment),
             store_id: self.store.clone(),
             stack: self.stack.clone(),
             environment: self.environment.clone(),
             variable: Arc::new(move |name| variable(name).map(SecretString::from)),
-        })
-    }
-
-    /// Where the simulated cloud of a provider is: what `STACKWRIGHT_FLY_URL` says (something that stands in front of it), else its
-    /// path on the server of simulated clouds.
-    async fn simulated_url(&self, provider: &str) -> Result<String, Box<Diagnostic>> {
-        let variable = format!("STACKWRIGHT_{}_URL", provider.to_uppercase());
-        if let Some(url) = (self.settings.variable)(&variable) {
-            return Ok(url.trim_end_matches('/').to_owned());
         }
-        let clouds = self.clouds.get_or_try_init(|| self.start_clouds()).await?;
-        Ok(format!("{}/{provider}", clouds.url))
     }
+}
 
-    async fn start_clouds(&self) -> Result<SimulatedClouds, Box<Diagnostic>> {
-        match &self.settings.clouds {
-            Clouds::SimulatedAt(url) => Ok(SimulatedClouds { url: url.clone(), _server: None }),
-            Clouds::Simulated | Clouds::Real => {
-                let dir = self.settings.world_dir().join("clouds");
-                match sim::attach_or_start(&dir, &self.settings.world).await? {
-                    sim::Attached::Running(url) => Ok(SimulatedClouds { url, _server: None }),
-                    sim::Attached::Started(server) => Ok(SimulatedClouds { url: server.url().to_owned(), _server: Some(server) }),
-                }
-            }
+impl Connections {
+    /// The connection of a provider instance, with these settings the first time.
+    ///
+    /// Errors: [`Code::UnknownProvider`], and those of [`Provider::connect`].
+    pub fn connect(&self, provider: &DesiredProvider) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
+        let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(connection) = open.get(&provider.name) {
+            return Ok(connection.clone());
         }
+        let platform = self::provider(&provider.name)?;
+        let connection = platform.connect(&provider.settings, &self.surroundings(&*platform))?;
+        open.insert(provider.name.clone(), connection.clone());
+        Ok(connection)
     }
 }
 

@@ -1,15 +1,21 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
 pub mod check;
+pub mod connections;
+pub mod desired;
 pub mod environment;
 pub mod estimate;
 pub mod explain;
 pub mod files;
 pub mod given;
 pub mod graph;
+pub mod plan;
 pub mod project;
+pub mod refresh;
 pub mod settings;
+pub mod stored;
 pub mod why;
+pub mod workspace;
 
 /// The candidate that was probably meant, if one is near.
 pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::desired::desired;
+use super::connections::Connections;
+use super::desired::{desired, desired_with_data, provider_of};
 use super::files::{words, write_whole};
 use super::project::Failure;
 use super::refresh::refresh;
 use super::workspace::{Workspace, store_name};
-use crate::model::{Address, Code, Desired, Diagnostic, Fields, Plan, ProviderName, Seen, Sources};
+use crate::model::{Address, Code, Desired, Diagnostic, Plan, ProviderName, Seen, Sources};
 use crate::plan;
-use crate::state::View;
 
 /// What to plan.
 #[derive(Clone, Debug, Default)]
@@ -37,33 +37,34 @@ pub struct Planned {
 ///
 /// Errors: of the program in this environment, of the platforms that cannot be asked, and what planning itself refuses.
 pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, Failure> {
-    let desired = desired(workspace)?;
+    if request.offline {
+        let plan = from_known(workspace, desired(workspace)?, &Seen::default(), request)?;
+        return Ok(Planned { plan, read: None, open: workspace.state.view().open.len() });
+    }
+    let connections = workspace.connections().await?;
+    let planned = refreshed(workspace, &connections, request).await;
+    connections.close().await;
+    planned
+}
+
+/// Makes a plan from what the platforms report now.
+pub async fn refreshed(workspace: &Workspace, connections: &Connections, request: &Request) -> Result<Planned, Failure> {
+    let world = &workspace.settings.world;
+    let started = world.clock.elapsed();
+    let desired = if request.destroy { desired(workspace)? } else { desired_with_data(workspace, connections).await? };
     let view = workspace.state.view();
-    let settings_of = |name: &ProviderName| provider_settings(&desired, name);
-    let clock = &workspace.settings.world.clock;
-    let started = clock.elapsed();
-    let (seen, read) = if request.offline {
-        (Seen::default(), None)
-    } else {
-        let world = &workspace.settings.world;
-        let asked = refresh(&workspace.connections, world, &desired, &view.records, &workspace.schemas, &settings_of).await;
-        let refreshed = asked.map_err(|diagnostics| workspace.failure(diagnostics))?;
-        (refreshed.seen, Some((refreshed.resources, clock.elapsed() - started)))
-    };
-    let plan = from_known(workspace, desired, view, &seen, request).map_err(|diagnostics| workspace.failure(diagnostics))?;
+    let settings = |name: &ProviderName| provider_of(&desired.providers, name);
+    let asked = refresh(connections, world, &desired, &view.records, &workspace.schemas, &settings).await;
+    let seen = asked.map_err(|diagnostics| workspace.failure(diagnostics))?;
+    let read = Some((seen.resources, world.clock.elapsed() - started));
+    let plan = from_known(workspace, desired, &seen.seen, request)?;
     Ok(Planned { plan, read, open: view.open.len() })
 }
 
-fn from_known(
-    workspace: &Workspace,
-    desired: Desired,
-    view: &View,
-    seen: &Seen,
-    request: &Request,
-) -> Result<Plan, Vec<Diagnostic>> {
-    let replace = request.replace.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
-    let warnings = workspace.project.warnings.clone();
-    let digest = |value: &crate::model::Value| workspace.state.secret_digest(value);
+fn from_known(workspace: &Workspace, desired: Desired, seen: &Seen, request: &Request) -> Result<Plan, Failure> {
+    let replace = request.replace.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>();
+    let view = workspace.state.view();
+    let digest = workspace.state.digester();
     let known = plan::Known {
         store: &store_name(&workspace.state),
         base: (view.revision > 0).then_some(view.revision),
@@ -73,16 +74,16 @@ fn from_known(
         seen,
         schemas: &workspace.schemas,
         sources: workspace.sources(),
-        digest: &digest,
+        digest: &*digest,
     };
     let options = plan::Options {
         only: request.only.clone(),
-        replace,
+        replace: replace.map_err(|diagnostics| workspace.failure(diagnostics))?,
         destroy: request.destroy,
         simulated: workspace.settings.simulated(),
     };
-    let mut plan = plan::start(desired, &known, &options)?;
-    plan.warnings.splice(0..0, warnings);
+    let mut plan = plan::start(desired, &known, &options).map_err(|diagnostics| workspace.failure(diagnostics))?;
+    plan.warnings.splice(0..0, workspace.project.warnings.iter().cloned());
     Ok(plan)
 }
 
@@ -94,11 +95,6 @@ pub fn address(text: &str) -> Result<Address, Vec<Diagnostic>> {
         let diagnostic = Code::Usage.error(format!("`{text}` is no address"));
         vec![diagnostic.help("an address is such as `database.main` or `service.worker[\"email\"]/fly.machine.web[\"0\"]`")]
     })
-}
-
-/// Settings that the program gives a provider instance; none for one that it does not declare.
-pub fn provider_settings(desired: &Desired, name: &ProviderName) -> Fields {
-    desired.providers.iter().find(|it| it.name == *name).map(|it| it.settings.clone()).unwrap_or_default()
 }
 
 /// Keeps a plan under its id, for `apply ID` and `show ID`.
@@ -117,7 +113,7 @@ pub fn keep(workspace: &Workspace, plan: &Plan) -> Result<PathBuf, Box<Diagnosti
 ///
 /// Errors: [`Code::Unreadable`], and those of the state's key.
 pub fn save(workspace: &Workspace, plan: &Plan, path: &std::path::Path) -> Result<(), Box<Diagnostic>> {
-    let plain = plan::file::encode(plan, workspace.sources());
+    let plain = plan::file::encode(plan, workspace.sources())?;
     let sealed = workspace.state.seal_blob(LABEL, &plain)?;
     write_whole(path, &sealed, 0o600).map_err(|error| unwritable(path, &error))
 }
@@ -137,9 +133,14 @@ pub fn read(workspace: &Workspace, named: &str) -> Result<(Plan, Arc<Sources>), 
     let is_id = named.len() == 8 && named.chars().all(|c| c.is_ascii_hexdigit());
     let path = if is_id && kept.exists() { kept } else { PathBuf::from(named) };
     let sealed = std::fs::read(&path).map_err(|error| {
-        let what = if is_id { format!("there is no plan `{named}`") } else { format!("the plan file `{named}` cannot be read: {}", words(&error)) };
+        let what = if is_id {
+            format!("there is no plan `{named}`")
+        } else {
+            format!("the plan file `{named}` cannot be read: {}", words(&error))
+        };
         Box::new(Code::Unreadable.error(what).help("`stackwright plan` makes one and names its id"))
     })?;
     let plain = workspace.state.open_blob(LABEL, &sealed)?;
-    plan::file::decode(&plain, &workspace.schemas)
+    let file = plan::file::decode(&plain, &workspace.schemas, &*workspace.state.digester())?;
+    Ok((file.plan, Arc::new(file.sources)))
 }

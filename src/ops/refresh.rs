@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connections::Connections;
-use crate::model::{Address, Code, Desired, Diagnostic, Fields, ProviderName, Record, Schemas, Seen};
+use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields, ProviderName, Record, Schemas, Seen};
 use crate::plan::refresh::{Look, What, looks, sort_listing, sort_reading};
 use crate::providers::contract::{CallError, Connection};
 use crate::world::{Clock, World};
@@ -31,7 +31,7 @@ pub async fn refresh(
     desired: &Desired,
     records: &BTreeMap<Address, Arc<Record>>,
     schemas: &Schemas,
-    settings_of: &dyn Fn(&ProviderName) -> Fields,
+    provider_of: &dyn Fn(&ProviderName) -> DesiredProvider,
 ) -> Result<Refreshed, Vec<Diagnostic>> {
     let looks = looks(desired, records, schemas);
     let mut open: BTreeMap<ProviderName, (Arc<dyn Connection>, Arc<Semaphore>)> = BTreeMap::new();
@@ -40,7 +40,7 @@ pub async fn refresh(
         if open.contains_key(&look.provider) {
             continue;
         }
-        match connections.get(&look.provider, &settings_of(&look.provider)).await {
+        match connections.connect(&provider_of(&look.provider)) {
             Ok(connection) => {
                 let permits = connection.budget().concurrent.max(1) as usize;
                 open.insert(look.provider.clone(), (connection, Arc::new(Semaphore::new(permits))));
@@ -84,14 +84,21 @@ enum Told {
     Read(Option<Fields>),
 }
 
-/// One question, asked again where that can help: reading changes nothing.
 async fn ask(connection: &dyn Connection, look: &Look, clock: &dyn Clock) -> Result<Told, CallError> {
+    match &look.what {
+        What::List { group, .. } => patiently(clock, || connection.list(&look.kind, group)).await.map(Told::Listed),
+        What::Read { known, .. } => patiently(clock, || connection.read(&look.kind, known)).await.map(Told::Read),
+    }
+}
+
+/// Asks again where that can help: reading changes nothing.
+pub async fn patiently<T, F>(clock: &dyn Clock, question: impl Fn() -> F) -> Result<T, CallError>
+where
+    F: Future<Output = Result<T, CallError>>,
+{
     let mut attempt = 0;
     loop {
-        let told = match &look.what {
-            What::List { group, .. } => connection.list(&look.kind, group).await.map(Told::Listed),
-            What::Read { known, .. } => connection.read(&look.kind, known).await.map(Told::Read),
-        };
+        let told = question().await;
         attempt += 1;
         let pause = match &told {
             Err(CallError::Throttled { after }) => after.unwrap_or(Duration::from_millis(250 << attempt)),

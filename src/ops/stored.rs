@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::environment;
 use super::project::{self, Failure};
 use super::settings::Settings;
-use super::environment;
 use crate::model::{Address, Code, Diagnostic, Record, Sources};
 use crate::providers::registry;
 use crate::state::State;
@@ -81,5 +81,7 @@ pub fn find(state: &State, what: &str) -> Result<Vec<Arc<Record>>, Box<Diagnosti
     }
     let names = view.records.keys().map(Address::as_str).chain(view.records.values().map(|it| it.instance.as_str()));
     let near = super::nearest(what, names).map(|it| format!("write `{it}`"));
-    Err(Box::new(Code::UnknownName.error(format!("state holds no `{what}`")).helps(near).help("`stackwright state list` names all")))
+    Err(Box::new(
+        Code::UnknownName.error(format!("state holds no `{what}`")).helps(near).help("`stackwright state list` names all"),
+    ))
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::connections::Connections;
+use super::environment;
 use super::given::Given;
 use super::project::{self, Failure, Project};
 use super::settings::Settings;
-use super::{environment, settings};
 use crate::model::{Code, Data, Diagnostic, Schemas, Sources};
 use crate::providers::registry;
 use crate::state::State;
@@ -16,7 +16,6 @@ pub struct Workspace {
     pub project: Project,
     pub environment: String,
     pub state: State,
-    pub connections: Connections,
     pub schemas: Arc<Schemas>,
 }
 
@@ -29,9 +28,14 @@ impl Workspace {
         let environment = environment::choose(&project.program, environment).map_err(at)?.name.to_string();
         refuse_other_stores(&project).map_err(at)?;
         let state = State::open(&settings.state_root(), &environment, &settings.world).await.map_err(at)?;
-        let store = store_name(&state, settings);
-        let connections = Connections::new(settings, &project.program.stack.name, &environment, &store);
-        Ok(Workspace { settings: settings.clone(), project, environment, state, connections, schemas })
+        Ok(Workspace { settings: settings.clone(), project, environment, state, schemas })
+    }
+
+    /// Connections to the platforms; under `--sim` the clouds are started, or found.
+    pub async fn connections(&self) -> Result<Connections, Failure> {
+        let stack = &self.project.program.stack.name;
+        let open = Connections::open(&self.settings, stack, &self.environment, &store_name(&self.state)).await;
+        open.map_err(|diagnostic| self.fail(diagnostic))
     }
 
     pub fn sources(&self) -> &Arc<Sources> {
@@ -48,12 +52,9 @@ impl Workspace {
     }
 }
 
-/// The id of the store; a store that was never written has the id that its directory gives it.
-pub fn store_name(state: &State, settings: &settings::Settings) -> String {
-    match state.store_id() {
-        Some(id) => id.to_string(),
-        None => format!("new:{}", settings.state_root().display()),
-    }
+/// The id of the store; empty for one that was never written.
+pub fn store_name(state: &State) -> String {
+    state.store_id().map(|id| id.to_string()).unwrap_or_default()
 }
 
 /// State is kept on this machine; a stack that asks for another store is refused instead of being given a wrong one.

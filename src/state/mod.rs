@@ -16,7 +16,7 @@ mod words;
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
 pub use log::{
@@ -26,8 +26,8 @@ pub use log::{
 pub use run::Run;
 pub use view::{ActiveRun, OpenIntent, View};
 
-use crate::model::wire::{Reading, Wire, WireError};
-use crate::model::{Code, Diagnostic};
+use crate::model::wire::{Context, Reading, Wire, WireError};
+use crate::model::{Code, Diagnostic, Digest, Value};
 use crate::world::World;
 use contract::{Entry, Snapshot};
 use crypt::{KeyRing, Vault};
@@ -170,6 +170,30 @@ impl State {
                     .help("make it again with `stackwright plan`"),
             )),
         }
+    }
+
+    /// What gives keyed digests of secret values, for plans: equal for equal values, under this state root's key. The key is made
+    /// when the first digest is asked for and there is none; where it cannot be, digests hold for this process alone, so that a
+    /// plan made with them fits nowhere else.
+    pub fn digester(&self) -> Arc<dyn Fn(&Value) -> Digest + Send + Sync> {
+        let shared = self.shared.clone();
+        let keys = OnceLock::new();
+        Arc::new(move |value| {
+            let keys = keys.get_or_init(|| {
+                shared.ring.get_or_make().unwrap_or_else(|_| {
+                    let mut secret = [0; 32];
+                    shared.world.random.fill(&mut secret);
+                    Arc::new(crypt::Keys::derive(&secret))
+                })
+            });
+            let mut bytes = Vec::new();
+            let wire = Wire { origins: false, ..Wire::inside_sealed() };
+            match wire.write_value(&mut bytes, Context::NONE, value) {
+                Ok(()) => Digest(keys.digest(&bytes)),
+                // What has no bytes is not yet known; it is equal to nothing.
+                Err(_) => Digest(keys.digest(&shared.world.random_id())),
+            }
+        })
     }
 
     /// All entries as they are stored, checked against the chain: for audits. Needs no key.

@@ -1,0 +1,169 @@
+//! What a program amounts to in an environment.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::connections::Connections;
+use super::files::words;
+use super::given;
+use super::project::Failure;
+use super::refresh::patiently;
+use super::workspace::{Workspace, store_name};
+use crate::eval::Outside;
+use crate::expand::{Expansion, Known, Question, Request, expand};
+use crate::model::expr::Reference;
+use crate::model::schema::Given;
+use crate::model::value::Unknown;
+use crate::model::{
+    Address, Code, Data, Desired, DesiredProvider, Diagnostic, Expr, ExprKind, Fields, Name, ProviderName, Schemas, SourceId,
+    Sources, Span, Step, Value,
+};
+use crate::providers::contract::CallError;
+use crate::state::View;
+
+/// Expands the program of a workspace without network: what data sources would tell is unknown.
+///
+/// Errors: everything that is wrong with it in this environment.
+pub fn desired(workspace: &Workspace) -> Result<Desired, Failure> {
+    let mut data = BTreeMap::new();
+    loop {
+        match try_desired(workspace, data.clone())? {
+            Expansion::Done(desired) => return Ok(*desired),
+            Expansion::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
+        }
+    }
+}
+
+/// The attributes of a data source that was not read: its arguments, and everything else unknown.
+fn untold(question: &Question) -> Fields {
+    let mut fields = question.arguments.clone();
+    for attribute in question.kind.attributes.iter().filter(|it| it.is_computed()) {
+        let path = vec![Step::Field(attribute.name.clone())];
+        let name = ExprKind::Name(Reference::Attribute { address: question.address.clone(), path });
+        let unknown = Unknown {
+            ty: attribute.ty.clone(),
+            rest: Arc::new(Expr::new(name, question.span)),
+            waits_for: Arc::new([question.address.clone()].into()),
+        };
+        fields.insert(attribute.name.clone(), Value::new(Data::Unknown(Arc::new(unknown)), question.span));
+    }
+    fields
+}
+
+/// Expands the program, reading the data that it asks for.
+///
+/// Errors: as [`desired`], and what the platforms say.
+pub async fn desired_with_data(workspace: &Workspace, connections: &Connections) -> Result<Desired, Failure> {
+    let mut data = BTreeMap::new();
+    loop {
+        let (questions, providers) = match try_desired(workspace, data.clone())? {
+            Expansion::Done(desired) => return Ok(*desired),
+            Expansion::Asks { questions, providers } => (questions, providers),
+        };
+        for question in questions {
+            let provider = provider_of(&providers, &question.provider);
+            let connection = connections.connect(&provider).map_err(|it| workspace.fail(it))?;
+            let clock = &*workspace.settings.world.clock;
+            let read = patiently(clock, || connection.read(&question.kind, &question.arguments)).await;
+            let found = read.map_err(|error| workspace.fail(Box::new(unread(&question, &error))))?;
+            let Some(fields) = found else {
+                return Err(workspace.fail(Box::new(not_there(&question))));
+            };
+            data.insert(question.address.clone(), fields);
+        }
+    }
+}
+
+fn unread(question: &Question, error: &CallError) -> Diagnostic {
+    let code = if let CallError::Refused { code, .. } = error { *code } else { Code::Unavailable };
+    code.error(format!("`{}` cannot be read: {error}", question.address)).label(question.span, "asked for here")
+}
+
+fn not_there(question: &Question) -> Diagnostic {
+    let arguments: Vec<String> =
+        question.arguments.iter().map(|(name, value)| format!("{name} = {}", value.to_literal())).collect();
+    Code::NotFound
+        .error(format!("{} has no `{}` with {}", question.provider, question.kind.name, arguments.join(", ")))
+        .label(question.span, "asked for here")
+        .help("make it there first, or correct what it is asked by")
+}
+
+/// A provider instance with the settings that the program gives it; none for one that it does not declare.
+pub fn provider_of(providers: &[DesiredProvider], name: &ProviderName) -> DesiredProvider {
+    let declared = providers.iter().find(|it| it.name == *name).cloned();
+    declared.unwrap_or_else(|| DesiredProvider { name: name.clone(), settings: Fields::new(), span: Span::ENGINE })
+}
+
+/// Expands as far as the answers go.
+fn try_desired(workspace: &Workspace, data: BTreeMap<Address, Fields>) -> Result<Expansion, Failure> {
+    let program = &workspace.project.program;
+    let fail = |diagnostics: Vec<Diagnostic>| workspace.failure(diagnostics);
+    let inputs = given::inputs(program, &workspace.project.inputs).map_err(fail)?;
+    let secrets = given::secrets(program, &workspace.project.given, &workspace.settings).map_err(fail)?;
+    let secrets = secrets.into_iter().map(|(name, value)| (Address::root("secret", &name), value)).collect();
+    let settings = &workspace.settings;
+    let outside = Files { dir: &settings.dir, sources: workspace.sources(), variable: &*settings.variable };
+    let request = Request {
+        environment: &workspace.environment,
+        inputs: &inputs,
+        known: Known {
+            names: made_names(workspace.state.view(), &workspace.schemas),
+            data,
+            secrets,
+            simulated: workspace.settings.simulated(),
+            store_id: &store_name(&workspace.state),
+        },
+        outside: &outside,
+    };
+    expand(program, &request).map_err(fail)
+}
+
+/// Names that were made for what is recorded: a made name is never changed again.
+fn made_names(view: &View, schemas: &Schemas) -> BTreeMap<Address, BTreeMap<Name, Arc<str>>> {
+    let mut all: BTreeMap<Address, BTreeMap<Name, Arc<str>>> = BTreeMap::new();
+    for record in view.records.values() {
+        let Some(kind) = schemas.kind(&record.kind) else { continue };
+        for attribute in kind.attributes.iter().filter(|it| it.naming.is_some() && matches!(it.given, Given::Optional)) {
+            if let Some(name) = record.inputs.get(&attribute.name).and_then(Value::as_text) {
+                all.entry(record.address.clone()).or_default().insert(attribute.name.clone(), name.into());
+            }
+        }
+    }
+    all
+}
+
+/// Files of the stack's directory, and variables of the environment that are not secrets.
+struct Files<'w> {
+    dir: &'w Path,
+    sources: &'w Sources,
+    variable: &'w (dyn Fn(&str) -> Option<String> + Send + Sync),
+}
+
+/// The largest file that a program may read.
+const READ_MAX: u64 = 16 << 20;
+
+impl Outside for Files<'_> {
+    fn file(&self, path: &str, from: SourceId) -> Result<Arc<str>, String> {
+        let asked = Path::new(path);
+        if asked.is_absolute() {
+            return Err("it is absolute, and only files of the stack can be read".into());
+        }
+        let beside = self.sources.get(from).map(|source| PathBuf::from(&*source.name)).unwrap_or_default();
+        let beside = beside.parent().map(Path::to_owned).unwrap_or_default();
+        let home = self.dir.canonicalize().map_err(|error| words(&error))?;
+        let real = self.dir.join(beside).join(asked).canonicalize().map_err(|error| words(&error))?;
+        if !real.starts_with(&home) || real.starts_with(home.join(".stackwright")) {
+            return Err("it leaves the stack's directory".into());
+        }
+        if std::fs::metadata(&real).map_err(|error| words(&error))?.len() > READ_MAX {
+            return Err("it is larger than 16 MiB".into());
+        }
+        std::fs::read_to_string(&real).map(Arc::from).map_err(|error| words(&error))
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        // A secret comes in as a secret or not at all.
+        (!name.starts_with("STACK_SECRET_")).then(|| (self.variable)(name)).flatten()
+    }
+}
