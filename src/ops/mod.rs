@@ -11,6 +11,7 @@ pub mod given;
 pub mod graph;
 pub mod plan;
 pub mod project;
+pub mod rebuild;
 pub mod refresh;
 pub mod settings;
 pub mod stored;
@@ -24,4 +25,9 @@ pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Opt
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(name.len()) / 4)
         .min()
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether an address fits a glob: `*` within a segment, `**` across.
+pub fn matches(glob: &str, address: &crate::model::Address) -> bool {
+    crate::plan::matches(glob, address)
 }

@@ -46,14 +46,18 @@ pub async fn why(context: &Context<'_>, args: &WhyArgs) -> Result<Exit, Failure>
     let steps: Vec<_> = found.steps.iter().map(|step| {
         json!({"depth": step.depth, "what": step.what, "span": json::span(step.span, sources), "source": sources.text(step.span)})
     }).collect();
-    let waits: Vec<_> = found.waits.iter().map(|(text, span)| json!({"what": text, "span": json::span(*span, sources)})).collect();
-    context.output.document(&json::document("why", json!({
-        "address": found.resource.as_str(),
-        "field": found.field,
-        "value": found.value.as_ref().map(json::value),
-        "steps": steps,
-        "waits": waits,
-    })))?;
+    let waits: Vec<_> =
+        found.waits.iter().map(|(text, span)| json!({"what": text, "span": json::span(*span, sources)})).collect();
+    context.output.document(&json::document(
+        "why",
+        json!({
+            "address": found.resource.as_str(),
+            "field": found.field,
+            "value": found.value.as_ref().map(json::value),
+            "steps": steps,
+            "waits": waits,
+        }),
+    ))?;
     let terminal = context.output.result;
     let name = match &found.field {
         Some(field) => format!("{}.{field}", found.resource),
@@ -67,7 +71,10 @@ pub async fn why(context: &Context<'_>, args: &WhyArgs) -> Result<Exit, Failure>
     }
     if found.field.is_none() {
         for (text, span) in &found.waits {
-            out.push_str(&format!("{}\n", spread(&terminal, &format!("  waits for {}", Escaped(text)), &terminal.paint(Ink::Quiet, place(*span)))));
+            out.push_str(&format!(
+                "{}\n",
+                spread(&terminal, &format!("  waits for {}", Escaped(text)), &terminal.paint(Ink::Quiet, place(*span)))
+            ));
         }
     }
     context.output.text(&out);

@@ -1,7 +1,10 @@
 //! One file a command.
 
 mod check;
+mod look;
+mod plan;
 mod small;
+mod stored;
 
 use super::args::{Command, Global};
 use super::exit::Exit;
@@ -18,14 +21,28 @@ pub struct Context<'c> {
 
 pub fn run(command: Command, global: &Global, settings: &Settings, output: &Output) -> Exit {
     let context = Context { global, settings, output };
-    let result = match command {
-        Command::Check(args) => check::run(&context, &args),
-        Command::Explain(args) => small::explain(&context, &args),
-        Command::Completions(args) => small::completions(&context, &args),
-        Command::Version => small::version(&context),
-        _ => todo_command(),
-    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be started");
+    let result = runtime.block_on(dispatch(command, &context));
+    // What still runs in the background (a connection that is kept open) is not waited for.
+    runtime.shutdown_background();
     result.unwrap_or_else(|failure| output.fail(&failure))
+}
+
+async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failure> {
+    match command {
+        Command::Check(args) => check::run(context, &args),
+        Command::Plan(args) => plan::run(context, &args).await,
+        Command::Graph(args) => look::graph(context, &args).await,
+        Command::Why(args) => look::why(context, &args).await,
+        Command::Status => stored::status(context).await,
+        Command::Output(args) => stored::output(context, &args).await,
+        Command::State(args) => stored::state(context, &args.command).await,
+        Command::Explain(args) => small::explain(context, &args),
+        Command::Completions(args) => small::completions(context, &args),
+        Command::Version => small::version(context),
+        _ => todo_command(),
+    }
 }
 
 fn todo_command() -> Result<Exit, Failure> {

@@ -37,7 +37,9 @@ pub fn show(context: &Context<'_>, workspace: &Workspace, planned: &Planned, ful
     }
     if planned.open > 0 {
         let calls = report::count(planned.open, "call");
-        context.output.about(&format!("! an interrupted run left {calls} without an answer; `apply` looks at them before anything else\n"));
+        context
+            .output
+            .about(&format!("! an interrupted run left {calls} without an answer; `apply` looks at them before anything else\n"));
     }
     context.output.document(&json::plan(plan, sources))?;
     let view = View { plan, sources, terminal: context.output.result, full, read: planned.read };

@@ -41,19 +41,33 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     for open in view.open.values() {
         let intent = &open.intent;
         let why = open.flagged.as_deref().map(|why| format!(": {}", Escaped(why))).unwrap_or_default();
-        let line = format!("! {} {} left without an answer by run {}{why}", Escaped(&intent.action), Escaped(intent.address.as_str()), open.run);
+        let line = format!(
+            "! {} {} left without an answer by run {}{why}",
+            Escaped(&intent.action),
+            Escaped(intent.address.as_str()),
+            open.run
+        );
         out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
     }
     for (address, owed) in &view.deposed {
-        let line = format!("! {} of {} still to be destroyed, after its replacement", count(owed.len(), "object"), Escaped(address.as_str()));
+        let line = format!(
+            "! {} of {} still to be destroyed, after its replacement",
+            count(owed.len(), "object"),
+            Escaped(address.as_str())
+        );
         out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
     }
     for (number, run) in &view.active {
         let header = &run.lease.header;
         let line = format!(
             "! run {number} ({}) by {} on {} holds {} since {}, {} of {} done",
-            Escaped(&header.command), Escaped(&header.who), Escaped(&header.host), count(run.addresses.len(), "address"),
-            instant(run.since_ms), run.done, header.changes
+            Escaped(&header.command),
+            Escaped(&header.who),
+            Escaped(&header.host),
+            count(run.addresses.len(), "address"),
+            instant(run.since_ms),
+            run.done,
+            header.changes
         );
         out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
     }
@@ -78,16 +92,19 @@ fn status_document(stored: &Stored) -> Json {
     let active: Vec<Json> = view.active.iter().map(|(number, run)| {
         json!({"run": number, "who": run.lease.header.who, "host": run.lease.header.host, "done": run.done, "changes": run.lease.header.changes})
     }).collect();
-    document("status", json!({
-        "stack": stored.stack,
-        "environment": stored.environment,
-        "revision": view.revision,
-        "resources": view.records.len(),
-        "instances": instances,
-        "outputs": view.outputs.iter().map(|(name, it)| (name.to_string(), value(it))).collect::<serde_json::Map<_, _>>(),
-        "open": open,
-        "active": active,
-    }))
+    document(
+        "status",
+        json!({
+            "stack": stored.stack,
+            "environment": stored.environment,
+            "revision": view.revision,
+            "resources": view.records.len(),
+            "instances": instances,
+            "outputs": view.outputs.iter().map(|(name, it)| (name.to_string(), value(it))).collect::<serde_json::Map<_, _>>(),
+            "open": open,
+            "active": active,
+        }),
+    )
 }
 
 /// RFC 3339 in UTC, from milliseconds since 1970.
@@ -115,7 +132,9 @@ pub async fn output(context: &Context<'_>, args: &OutputArgs) -> Result<Exit, Fa
     };
     if found.has_secret() && !args.reveal {
         let diagnostic = Code::SecretShown.error(format!("output `{name}` is secret"));
-        return Ok(context.output.fail_with(diagnostic.help(format!("`stackwright output {name} --reveal` prints it all the same"))));
+        return Ok(context
+            .output
+            .fail_with(diagnostic.help(format!("`stackwright output {name} --reveal` prints it all the same"))));
     }
     let mut open = found.clone();
     open.mark.secret = false;
@@ -148,10 +167,15 @@ async fn list(context: &Context<'_>, glob: Option<&str>) -> Result<Exit, Failure
 
 async fn rebuild(context: &Context<'_>) -> Result<Exit, Failure> {
     let rebuilt = ops::rebuild::rebuild(context.settings, context.global.env.as_deref()).await?;
-    context.output.document(&document("state-rebuild", json!({"environment": rebuilt.environment, "entries": rebuilt.entries, "records": rebuilt.records})))?;
+    context.output.document(&document(
+        "state-rebuild",
+        json!({"environment": rebuilt.environment, "entries": rebuilt.entries, "records": rebuilt.records}),
+    ))?;
     context.output.text(&format!(
         "{}: the view was made again from {} of the log: {}\n",
-        Escaped(&rebuilt.environment), count(rebuilt.entries as usize, "entry").replace("entrys", "entries"), plan_text::resources(rebuilt.records)
+        Escaped(&rebuilt.environment),
+        count(rebuilt.entries as usize, "entry").replace("entrys", "entries"),
+        plan_text::resources(rebuilt.records)
     ));
     Ok(Exit::Done)
 }
@@ -167,7 +191,12 @@ pub fn record_text(record: &Record, terminal: &crate::cli::terminal::Terminal) -
     let width = attributes.keys().map(|name| name.len()).max().unwrap_or(0).min(28);
     for (name, it) in &attributes {
         let computed = if record.computed.contains_key(name) && !record.inputs.contains_key(name) { "  (computed)" } else { "" };
-        out.push_str(&format!("  {:width$}  {}{}\n", Escaped(name).to_string(), diff::shown(it), terminal.paint(Ink::Quiet, computed)));
+        out.push_str(&format!(
+            "  {:width$}  {}{}\n",
+            Escaped(name).to_string(),
+            diff::shown(it),
+            terminal.paint(Ink::Quiet, computed)
+        ));
     }
     for edge in &record.edges {
         out.push_str(&format!("  waits for {}\n", Escaped(edge.to.as_str())));
