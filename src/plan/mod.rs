@@ -29,7 +29,7 @@ use crate::model::{Address, Digest, Name, Record, Schemas, Seen, Sources, Value}
 
 pub use decide::{record_edges, would_replace};
 pub use fits::check_fits;
-pub use guard::{lift_help, refuse_guarded};
+pub use guard::{Loss, lift_help, refuse_guarded};
 pub use only::matches;
 pub use refresh::{Look, looks};
 pub use start::start;

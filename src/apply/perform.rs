@@ -1,0 +1,382 @@
+//! One step: intent, call, outcome. Every effect is written down twice, here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::event::{Event, StepName};
+use super::gate::Gate;
+use super::journal::Journal;
+use super::prepare::{Job, Operation};
+use super::refusal::{Refused, diagnose, escaped, unknown};
+use super::retry::{ATTEMPTS_MAX, backoff};
+use crate::model::canonical;
+use crate::model::schema::Recovery;
+use crate::model::{Code, Diagnostic, Fields, Kind};
+use crate::providers::contract::{Answer, Call, CallAction, CallError, Connection, Found};
+use crate::state::{Intent, IntentCall, OperationId, Outcome, OutcomeResult, RecordWrite, Write};
+use crate::world::World;
+
+/// How long one step may be asked to come back later before it gives up.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// What a call gets beyond its time before it counts as lost.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// One provider instance during a run.
+#[derive(Clone)]
+pub struct Lane {
+    pub connection: Arc<dyn Connection>,
+    pub gate: Arc<Gate>,
+}
+
+/// What a step's task works with.
+#[derive(Clone)]
+pub struct Performer {
+    pub journal: Journal,
+    pub world: World,
+    pub events: mpsc::UnboundedSender<Event>,
+}
+
+/// What became of a step. The writes are durable, also those before a failure.
+pub struct Performed {
+    pub writes: Vec<RecordWrite>,
+    pub read: Option<Arc<Fields>>,
+    pub result: Result<(), Trouble>,
+    pub took: Duration,
+    /// It holds a permit of its provider.
+    pub called: bool,
+}
+
+pub enum Trouble {
+    /// Definitely not done.
+    Failed(Box<Diagnostic>),
+    /// Nobody knows: the intent stays open.
+    Unknown(Box<Diagnostic>),
+    /// The log could not be written: the run is over.
+    Broken(Box<Diagnostic>),
+}
+
+impl Performer {
+    pub async fn perform(self, step: StepName, job: Job, lane: Option<Lane>) -> Performed {
+        let started = self.world.clock.elapsed();
+        let mut performed =
+            Performed { writes: Vec::new(), read: None, result: Ok(()), took: Duration::ZERO, called: lane.is_some() };
+        performed.result = self.do_job(&step, job, lane, &mut performed.writes, &mut performed.read).await;
+        performed.took = self.world.clock.elapsed().saturating_sub(started);
+        performed
+    }
+
+    async fn do_job(
+        &self,
+        step: &StepName,
+        job: Job,
+        lane: Option<Lane>,
+        done: &mut Vec<RecordWrite>,
+        read: &mut Option<Arc<Fields>>,
+    ) -> Result<(), Trouble> {
+        match (job, lane) {
+            (Job::Nothing, _) => Ok(()),
+            (Job::Write { action, writes, causes }, _) => {
+                let write = Write { action, writes: writes.clone(), causes, reason: None };
+                self.journal.record(write).await.map_err(Trouble::Broken)?;
+                done.extend(writes);
+                Ok(())
+            }
+            (Job::Calls { operations, .. }, Some(lane)) => {
+                for operation in &operations {
+                    done.extend(self.operate_patiently(step, &lane, operation).await?);
+                }
+                Ok(())
+            }
+            (Job::Read { kind, arguments }, Some(lane)) => {
+                *read = Some(Arc::new(self.read(step, &lane, &kind, &arguments).await?));
+                Ok(())
+            }
+            (Job::Calls { .. } | Job::Read { .. }, None) => unreachable!("what calls has a connection"),
+        }
+    }
+
+    /// A call that is only ever asked to come back later is a new operation each time its own time is over.
+    async fn operate_patiently(&self, step: &StepName, lane: &Lane, operation: &Operation) -> Result<Vec<RecordWrite>, Trouble> {
+        let started = self.world.clock.elapsed();
+        loop {
+            match self.operate(step, lane, operation).await? {
+                Ok(writes) => return Ok(writes),
+                Err(error) => {
+                    let patient = self.world.clock.elapsed().saturating_sub(started) < PATIENCE;
+                    if !(patient && matches!(error, CallError::Throttled { .. })) {
+                        return Err(Trouble::Failed(Box::new(self.diagnose(operation, &error))));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn operate(
+        &self,
+        step: &StepName,
+        lane: &Lane,
+        operation: &Operation,
+    ) -> Result<Result<Vec<RecordWrite>, CallError>, Trouble> {
+        let ids_before = self.ids_before(lane, operation).await;
+        lane.gate.pass().await;
+        let started = self.world.clock.elapsed();
+        let id = self.journal.operation();
+        self.journal.open(intent(id, operation, ids_before)).await.map_err(Trouble::Broken)?;
+        let settled = self.call_until_settled(step, lane, operation, &call(id, operation)).await;
+        let took = self.world.clock.elapsed().saturating_sub(started);
+        match settled {
+            Settled::Done(answer) => {
+                let writes = operation.writes(id, &answer.attributes);
+                let result = OutcomeResult::Done { writes: writes.clone() };
+                self.close(id, result, took, answer.receipt.requests).await?;
+                Ok(Ok(writes))
+            }
+            Settled::Not(error) => {
+                let diagnostic = self.diagnose(operation, &error);
+                let result = OutcomeResult::Failed { code: diagnostic.code as u16, words: diagnostic.message };
+                self.close(id, result, took, Vec::new()).await?;
+                Ok(Err(error))
+            }
+            Settled::Unknown(why) => {
+                let provider = operation.kind.provider();
+                Err(Trouble::Unknown(Box::new(unknown(&operation.address, provider, &why))))
+            }
+        }
+    }
+
+    async fn close(
+        &self,
+        operation: OperationId,
+        result: OutcomeResult,
+        took: Duration,
+        requests: Vec<String>,
+    ) -> Result<(), Trouble> {
+        let outcome = Outcome { operation, result, took, requests };
+        self.journal.close(outcome).await.map(drop).map_err(Trouble::Broken)
+    }
+
+    /// Calls, and calls again while it is certain that nothing happened; looks where it is not.
+    async fn call_until_settled(&self, step: &StepName, lane: &Lane, operation: &Operation, call: &Call) -> Settled {
+        let deadline = self.world.clock.elapsed() + operation.not_after;
+        let (mut failed, mut throttled) = (0, 0);
+        loop {
+            let rest = deadline.saturating_sub(self.world.clock.elapsed());
+            let error = match self.call_once(lane, call, rest).await {
+                Ok(answer) => {
+                    lane.gate.succeeded();
+                    return Settled::Done(answer);
+                }
+                Err(error) => error,
+            };
+            let wait = match &error {
+                CallError::Refused { .. } => return Settled::Not(error),
+                CallError::Throttled { after } => {
+                    lane.gate.throttled(*after);
+                    throttled += 1;
+                    let wait = backoff(throttled, *after, &self.world);
+                    self.tell(Event::Throttled { step: step.clone(), wait });
+                    wait
+                }
+                CallError::NotSent(why) => {
+                    lane.gate.errored();
+                    failed += 1;
+                    let wait = backoff(failed, None, &self.world);
+                    self.tell(Event::Retrying { step: step.clone(), attempt: failed, wait, why: escaped(why) });
+                    wait
+                }
+                CallError::OutcomeUnknown(why) => {
+                    lane.gate.errored();
+                    failed += 1;
+                    match self.look(step, lane, operation, call, failed, why).await {
+                        Looked::Done(answer) => return Settled::Done(answer),
+                        Looked::NotDone if matches!(operation.kind.recovery, Recovery::Opaque { .. }) => {
+                            return Settled::Not(CallError::NotSent(format!("{why}; it had no effect")));
+                        }
+                        Looked::NotDone => Duration::ZERO,
+                        Looked::CannotTell(words) => return Settled::Unknown(format!("{why}; {words}")),
+                    }
+                }
+            };
+            let now = self.world.clock.elapsed();
+            if failed >= ATTEMPTS_MAX || now + wait >= deadline {
+                return Settled::Not(match error {
+                    CallError::OutcomeUnknown(why) => CallError::NotSent(format!("{why}; it had no effect")),
+                    error => error,
+                });
+            }
+            self.world.clock.sleep(wait).await;
+            lane.gate.pass().await;
+        }
+    }
+
+    async fn call_once(&self, lane: &Lane, call: &Call, rest: Duration) -> Result<Answer, CallError> {
+        let call = Call { not_after: rest, ..call.clone() };
+        tokio::select! {
+            biased;
+            answer = lane.connection.perform(&call) => answer,
+            () = self.world.clock.sleep(rest + SLACK) => {
+                Err(CallError::OutcomeUnknown(format!("no answer within {} s", (rest + SLACK).as_secs())))
+            }
+        }
+    }
+
+    /// Finds out what became of a call: waits until it would be seen, then looks.
+    async fn look(&self, step: &StepName, lane: &Lane, operation: &Operation, call: &Call, failed: u32, why: &str) -> Looked {
+        let settle = match operation.kind.recovery {
+            Recovery::Tagged { settle } | Recovery::Opaque { settle } => settle,
+            Recovery::Keyed { .. } | Recovery::Named | Recovery::Put => Duration::ZERO,
+        };
+        let mut wait = settle.max(backoff(failed, None, &self.world));
+        let mut words = String::new();
+        for attempt in 1..=ATTEMPTS_MAX {
+            self.tell(Event::Retrying { step: step.clone(), attempt, wait, why: escaped(why) });
+            self.world.clock.sleep(wait).await;
+            lane.gate.pass().await;
+            match lane.connection.find(call).await {
+                Ok(found) => return Looked::from(found, operation.call),
+                Err(error) => {
+                    lane.gate.errored();
+                    words = format!("looking for it failed as well: {error}");
+                    wait = backoff(attempt, None, &self.world);
+                }
+            }
+        }
+        Looked::CannotTell(words)
+    }
+
+    /// For kinds whose objects cannot be told apart: which there were before.
+    async fn ids_before(&self, lane: &Lane, operation: &Operation) -> Vec<String> {
+        let opaque = matches!(operation.kind.recovery, Recovery::Opaque { .. }) && operation.call == IntentCall::Create;
+        let Some(names) = operation.kind.list_by.as_ref().filter(|_| opaque) else { return Vec::new() };
+        let group = names.iter().filter_map(|name| Some((name.clone(), operation.inputs.get(name)?.clone()))).collect();
+        lane.gate.pass().await;
+        let listed = lane.connection.list(&operation.kind, &group).await.ok().flatten().unwrap_or_default();
+        let id = |object: &Fields| {
+            let mut out = Vec::new();
+            canonical::write_value(&mut out, object.get(&operation.kind.id)?);
+            String::from_utf8(out).ok()
+        };
+        listed.iter().filter_map(id).collect()
+    }
+
+    async fn read(&self, step: &StepName, lane: &Lane, kind: &Kind, arguments: &Fields) -> Result<Fields, Trouble> {
+        let mut failed = 0;
+        loop {
+            lane.gate.pass().await;
+            let error = match lane.connection.read(kind, arguments).await {
+                Ok(Some(fields)) => return Ok(fields),
+                Ok(None) => {
+                    let diagnostic = Code::NotFound.error(format!("`{}` finds nothing that fits", step.address));
+                    return Err(Trouble::Failed(Box::new(diagnostic.about(step.address.clone()))));
+                }
+                Err(error) => error,
+            };
+            failed += 1;
+            let asked = match &error {
+                CallError::Throttled { after } => {
+                    lane.gate.throttled(*after);
+                    *after
+                }
+                CallError::Refused { .. } => None,
+                CallError::NotSent(_) | CallError::OutcomeUnknown(_) => {
+                    lane.gate.errored();
+                    None
+                }
+            };
+            if failed >= ATTEMPTS_MAX || matches!(error, CallError::Refused { .. }) {
+                let about = Refused { address: &step.address, provider: kind.provider(), inputs: arguments, declared: None };
+                let error = match error {
+                    CallError::OutcomeUnknown(why) => CallError::NotSent(why),
+                    error => error,
+                };
+                return Err(Trouble::Failed(Box::new(diagnose(&error, &about))));
+            }
+            let wait = backoff(failed, asked, &self.world);
+            self.tell(Event::Retrying { step: step.clone(), attempt: failed, wait, why: escaped(&error.to_string()) });
+            self.world.clock.sleep(wait).await;
+        }
+    }
+
+    fn diagnose(&self, operation: &Operation, error: &CallError) -> Diagnostic {
+        let about = Refused {
+            address: &operation.address,
+            provider: operation.kind.provider(),
+            inputs: &operation.inputs,
+            declared: operation.declared.as_deref(),
+        };
+        diagnose(error, &about)
+    }
+
+    fn tell(&self, event: Event) {
+        // Nobody listens any more: the run goes on.
+        let _ = self.events.send(event);
+    }
+}
+
+enum Settled {
+    Done(Answer),
+    /// Certainly not done.
+    Not(CallError),
+    Unknown(String),
+}
+
+/// What looking for a call's effect showed.
+pub enum Looked {
+    Done(Answer),
+    NotDone,
+    CannotTell(String),
+}
+
+impl Looked {
+    pub fn from(found: Found, call: IntentCall) -> Looked {
+        match (found, call) {
+            (Found::Done(answer), _) => Looked::Done(answer),
+            (Found::Absent, IntentCall::Delete) => Looked::Done(Answer::default()),
+            (Found::Absent | Found::Unchanged, _) => Looked::NotDone,
+            (Found::Candidates(candidates), _) => {
+                let shown = candidates.iter().take(5).map(|it| escaped(it)).collect::<Vec<_>>().join("; ");
+                Looked::CannotTell(format!("it may be one of these: {shown}"))
+            }
+        }
+    }
+}
+
+fn intent(id: OperationId, operation: &Operation, ids_before: Vec<String>) -> Intent {
+    Intent {
+        operation: id,
+        address: operation.address.clone(),
+        kind: operation.kind.name.clone(),
+        provider: operation.provider.clone(),
+        instance: operation.instance.clone(),
+        call: operation.call,
+        action: operation.action.clone(),
+        inputs: operation.inputs.clone(),
+        before: operation.before.clone(),
+        recovery: operation.recovery_word().into(),
+        not_after: operation.not_after,
+        effect: operation.effect,
+        ids_before,
+        causes: operation.causes.clone(),
+    }
+}
+
+fn call(id: OperationId, operation: &Operation) -> Call {
+    let inputs = operation.inputs.clone();
+    let action = match (operation.call, &operation.before) {
+        (IntentCall::Create, _) => CallAction::Create { inputs },
+        (IntentCall::Update, Some(before)) => {
+            CallAction::Update { before: before.clone(), inputs, changed: operation.changed.clone() }
+        }
+        (IntentCall::Delete, Some(before)) => CallAction::Delete { before: before.clone() },
+        (IntentCall::Update | IntentCall::Delete, None) => unreachable!("what is changed or deleted is recorded"),
+    };
+    Call {
+        token: id.token(),
+        address: operation.address.clone(),
+        kind: operation.kind.clone(),
+        action,
+        not_after: operation.not_after,
+    }
+}

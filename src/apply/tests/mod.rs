@@ -1,0 +1,1 @@
+//! An apply against a platform in memory.
