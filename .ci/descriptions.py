@@ -17,7 +17,9 @@ METHODS = ("get", "put", "post", "delete", "patch")
 # A path of names from the top of the body; items of a list add no name.
 FIELDS_BESIDE_THE_DESCRIPTION = {
     "fly": set(),
-    "cloudflare": {"result.zone_id", "result.zone_name"},
+    # The envelope is on every answer, and the description of a delete forgets it; a zone's status is a filter of the listing, and
+    # the description of a zone forgets it.
+    "cloudflare": {"result.zone_id", "result.zone_name", "result.status", "success", "errors", "messages"},
 }
 
 # The same for parameters in the query; a name ending in `.` stands for all that begin with it.

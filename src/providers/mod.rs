@@ -1,5 +1,7 @@
 //! The platforms. One folder each: its declaration, its client, its resources, its simulated cloud.
 
+#[cfg(test)]
+mod conformance;
 pub mod contract;
 pub mod declare;
 pub mod registry;

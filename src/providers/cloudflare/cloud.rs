@@ -320,7 +320,6 @@ fn page(all: Vec<Json>, query: &BTreeMap<String, String>, default: usize, max: u
         "per_page": per_page,
         "count": result.len(),
         "total_count": total,
-        "total_pages": total.div_ceil(per_page),
     });
     Ok(Good(result.into(), Some(info)))
 }
@@ -331,8 +330,6 @@ fn zone_json(id: &str, zone: &Zone) -> Json {
         "id": id,
         "name": zone.name,
         "status": "active",
-        "paused": false,
-        "type": "full",
         "development_mode": 0,
         "name_servers": ["bob.ns.cloudflare.com", "lola.ns.cloudflare.com"],
         "original_name_servers": null,

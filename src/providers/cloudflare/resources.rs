@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::Method;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use tokio::sync::Mutex;
 
 use super::client::{Home, codes, result};
@@ -99,8 +99,7 @@ pub async fn update_record(
 }
 
 pub async fn delete_record(session: &mut Session<'_>, before: &Fields) -> Result<(), CallError> {
-    // The official description wants a body, whatever is in it.
-    let reply = session.send(Method::DELETE, &record_path(before)?, Some(&json!({}))).await?;
+    let reply = session.send(Method::DELETE, &record_path(before)?, None).await?;
     if reply.is_gone() { Ok(()) } else { reply.done() }
 }
 
@@ -235,6 +234,8 @@ fn canonical(kind: &str, content: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http::Request;
 
 use super::*;
-use crate::model::value::{Fields, Value};
 use crate::model::Code;
+use crate::model::value::{Fields, Value};
 use crate::providers::contract::{CallAction, CallError, Found, Transport};
 use crate::providers::http::Network;
 use crate::providers::registry;
