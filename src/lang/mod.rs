@@ -4,6 +4,7 @@
 //! go. Reading files, and knowing providers, is for others.
 
 pub mod check;
+pub mod format;
 mod literal;
 pub mod program;
 pub mod stdlib;

@@ -7,6 +7,7 @@
 mod build;
 mod explain;
 mod grammar;
+pub(crate) mod lexemes;
 mod literal;
 mod recover;
 pub(crate) mod scan;
@@ -101,20 +102,24 @@ fn batches(chunks: &[Chunk]) -> Vec<&[Chunk]> {
 }
 
 fn parse_batch(source: SourceId, text: &str, chunks: &[Chunk]) -> (Vec<tree::Item>, Vec<Diagnostic>) {
-    let run = || {
+    on_enough_stack(chunks, || {
         let mut builder = Builder::new(source);
         let mut items = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             items.append(&mut recover::parse_items(&mut builder, text, chunk));
         }
         (items, builder.diagnostics)
-    };
+    })
+}
+
+/// Runs what reads these chunks, on a thread of its own if one of them is deep.
+fn on_enough_stack<T: Send>(chunks: &[Chunk], run: impl Fn() -> T + Sync) -> T {
     if chunks.iter().all(|chunk| chunk.depth <= DEPTH_ON_ANY_STACK) {
         return run();
     }
     std::thread::scope(|scope| {
         let large = std::thread::Builder::new().name("parse".into()).stack_size(LARGE_STACK);
-        match large.spawn_scoped(scope, run) {
+        match large.spawn_scoped(scope, &run) {
             Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             // No thread to be had: pest guards its own stack, and most stacks are large enough.
             Err(_) => run(),
