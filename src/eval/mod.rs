@@ -22,6 +22,7 @@ use std::sync::Arc;
 pub use budget::Budget;
 pub use builtins::{Nothing, Outside, join};
 pub use fit::fit;
+pub use residual::walk;
 
 use crate::model::expr::{Member, Reference};
 use crate::model::value::Reference as InstanceRef;

@@ -131,6 +131,12 @@ pub fn failure(error: Box<Diagnostic>, span: Span) -> Outcome<Expr> {
     Ok(Expr::new(ExprKind::Builtin(fail, vec![Some(message)]), error.span().unwrap_or(span)))
 }
 
+/// Visits every part of an expression, outer ones first.
+pub fn walk(expr: &Expr, visit: &mut dyn FnMut(&Expr)) {
+    visit(expr);
+    children(&expr.kind, &mut |child| walk(child, visit));
+}
+
 /// How many nodes an expression has, and how deep it is.
 fn measure(expr: &Expr) -> (u64, u32) {
     let (mut size, mut deepest) = (1, 0);

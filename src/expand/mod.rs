@@ -5,6 +5,16 @@
 //! always unknown here, given ones too: whoever plans knows which of them stay. Outputs named `remarks`, lists of texts, become
 //! the remarks of their instance.
 
+mod expander;
+mod frame;
+mod instances;
+mod naming;
+mod place;
+mod resources;
+mod scope;
+mod secrets;
+mod whole;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -66,6 +76,13 @@ pub struct Question {
 /// [`Code::SameObject`], [`Code::RequireFailed`], [`Code::SecretMissing`], [`Code::TooLate`], [`Code::NotYet`],
 /// [`Code::Unreachable`], and what evaluation answers.
 pub fn expand(program: &Program, request: &Request<'_>) -> Result<Expansion, Vec<Diagnostic>> {
-    let _ = (program, request);
-    Err(vec![Code::NotYet.error("this version checks programs and does not expand them")])
+    let environment = program.environments.iter().find(|it| *it.name == *request.environment).ok_or_else(|| {
+        let names: Vec<&str> = program.environments.iter().map(|it| &*it.name).collect();
+        let unknown = Code::UnknownEnvironment.error(format!("the stack has no environment `{}`", request.environment));
+        vec![match names.is_empty() {
+            true => unknown.help(format!("declare it: `environment {} {{ on = local }}`", request.environment)),
+            false => unknown.help(format!("it has {}", place::listed(&names))),
+        }]
+    })?;
+    whole::run(&expander::Expander::new(program, request, environment))
 }

@@ -1,0 +1,259 @@
+//! The state of one expansion: memos, what waits for what, what was said.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::frame::{Frame, Key, Memo, Reads};
+use super::scope::Scope;
+use super::{Question, Request};
+use crate::eval::{Budget, Outcome, evaluate_with};
+use crate::lang::program::{Environment, Let, Program, Resource};
+use crate::model::{
+    Address, Code, Data, DesiredResource, Diagnostic, Expr, Fields, Name, Origin, ProviderName, Severity, Slot, Span, Value,
+};
+
+/// No program has more instances and resources.
+const SET_MAX: u32 = 1_000_000;
+
+pub struct Expander<'p> {
+    pub program: &'p Program,
+    pub request: &'p Request<'p>,
+    pub environment: &'p Environment,
+    pub budget: Budget,
+    /// The first is the stack.
+    pub directories: Vec<Rc<Frame<'p>>>,
+    pub file_lets: Vec<FxHashMap<Name, &'p Let>>,
+    /// By source: the file of a user, of the library, or a value from outside.
+    nearness: Vec<u8>,
+    /// Frames of all instances that were asked for.
+    pub frames: RefCell<FxHashMap<Address, Rc<Frame<'p>>>>,
+    pub settings: RefCell<BTreeMap<ProviderName, Fields>>,
+    pub secrets: RefCell<BTreeMap<Address, DesiredResource>>,
+    /// Secrets that have to be given and are not, and where they are needed.
+    pub missing_secrets: RefCell<BTreeMap<Address, (Span, Span)>>,
+    /// Shared resources, with the frame that declares them first.
+    pub shared: RefCell<BTreeMap<Address, (Rc<Frame<'p>>, &'p Resource, ProviderName)>>,
+    pub questions: RefCell<BTreeMap<Address, Question>>,
+    /// Kinds whose instances were gathered.
+    pub gathered: RefCell<BTreeSet<Name>>,
+    pub resources: RefCell<Vec<DesiredResource>>,
+    pub errors: RefCell<Vec<Diagnostic>>,
+    said: RefCell<FxHashSet<(Code, String, Span)>>,
+    pub warnings: RefCell<Vec<Diagnostic>>,
+    /// What is being computed: its name, and the place that asked for it.
+    busy: RefCell<Vec<(String, Span)>>,
+    reads: RefCell<Vec<BTreeMap<Address, Span>>>,
+    count: Cell<u32>,
+}
+
+impl<'p> Expander<'p> {
+    pub fn new(program: &'p Program, request: &'p Request<'p>, environment: &'p Environment) -> Expander<'p> {
+        let count = program.directories.len().max(2) as u32;
+        Expander {
+            program,
+            request,
+            environment,
+            budget: Budget::new(),
+            directories: (0..count).map(|directory| Rc::new(Frame::of_directory(directory))).collect(),
+            file_lets: program.directories.iter().map(|lets| lets.iter().map(|it| (it.name.clone(), it)).collect()).collect(),
+            nearness: program.sources.iter().map(|(_, source)| nearness(source.origin)).collect(),
+            frames: RefCell::default(),
+            settings: RefCell::default(),
+            secrets: RefCell::default(),
+            missing_secrets: RefCell::default(),
+            shared: RefCell::default(),
+            questions: RefCell::default(),
+            gathered: RefCell::default(),
+            resources: RefCell::default(),
+            errors: RefCell::default(),
+            said: RefCell::default(),
+            warnings: RefCell::default(),
+            busy: RefCell::default(),
+            reads: RefCell::default(),
+            count: Cell::new(0),
+        }
+    }
+
+    pub fn top(&self) -> &Rc<Frame<'p>> {
+        &self.directories[0]
+    }
+
+    pub fn nearness(&self, source: crate::model::SourceId) -> u8 {
+        self.nearness.get(source.0 as usize).copied().unwrap_or(0)
+    }
+
+    /// Whether the place is in the user's own program, or nearer.
+    pub fn is_near(&self, span: Span) -> bool {
+        !span.is_engine() && self.nearness(span.source) >= nearness(Origin::File)
+    }
+
+    /// Evaluates in a frame.
+    pub fn eval(&self, frame: &Rc<Frame<'p>>, expr: &Expr, locals: &[(Slot, Value)]) -> Outcome<Value> {
+        evaluate_with(expr, &Scope { all: self, frame: frame.clone() }, locals)
+    }
+
+    /// Computes something once. `name` is what a cycle calls it, `span` the place that asks.
+    pub fn memo(
+        &self,
+        frame: &Frame<'p>,
+        key: Key,
+        span: Span,
+        name: impl FnOnce() -> String,
+        compute: impl FnOnce() -> Outcome<Value>,
+    ) -> Outcome<Value> {
+        let before = frame.memos.borrow().get(&key).cloned();
+        match before {
+            Some(Memo::Done(value, reads)) => {
+                self.add_reads(&reads);
+                return Ok(value);
+            }
+            Some(Memo::Failed) => return Err(silent()),
+            Some(Memo::Busy) => return Err(self.cycle(&name(), span)),
+            None => {}
+        }
+        frame.memos.borrow_mut().insert(key.clone(), Memo::Busy);
+        self.busy.borrow_mut().push((name(), span));
+        let (result, reads) = self.reading(compute);
+        self.busy.borrow_mut().pop();
+        let memo = match &result {
+            Ok(value) => Memo::Done(value.clone(), Rc::new(reads)),
+            Err(_) => Memo::Failed,
+        };
+        if let Memo::Done(_, reads) = &memo {
+            self.add_reads(reads);
+        }
+        frame.memos.borrow_mut().insert(key, memo);
+        result
+    }
+
+    /// Runs something, and says which instances' outputs it read.
+    pub fn reading<T>(&self, run: impl FnOnce() -> T) -> (T, BTreeMap<Address, Span>) {
+        self.reads.borrow_mut().push(BTreeMap::new());
+        let result = run();
+        (result, self.reads.borrow_mut().pop().unwrap_or_default())
+    }
+
+    pub fn read_instance(&self, address: &Address, span: Span) {
+        if let Some(top) = self.reads.borrow_mut().last_mut() {
+            top.entry(address.clone()).or_insert(span);
+        }
+    }
+
+    fn add_reads(&self, reads: &Reads) {
+        if !reads.is_empty()
+            && let Some(top) = self.reads.borrow_mut().last_mut()
+        {
+            reads.iter().for_each(|(address, span)| drop(top.entry(address.clone()).or_insert(*span)));
+        }
+    }
+
+    fn cycle(&self, again: &str, span: Span) -> Box<Diagnostic> {
+        let busy = self.busy.borrow();
+        let from = busy.iter().position(|(name, _)| name == again).unwrap_or(0);
+        let circle: Vec<&(String, Span)> = busy[from..].iter().collect();
+        let message = match &circle[..] {
+            [] | [_] => format!("{again} waits for itself"),
+            [(a, _), (b, _)] => format!("{a} and {b} wait for each other"),
+            all => {
+                let names: Vec<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+                format!("{} and {} wait for each other", names[..names.len() - 1].join(", "), names[names.len() - 1])
+            }
+        };
+        // Each step is the place inside of one thing that asks for the next.
+        let places = circle.iter().skip(1).map(|(_, span)| *span).chain([span]);
+        let steps = circle.iter().zip(places).enumerate().map(|(at, ((name, _), place))| {
+            let next = circle.get(at + 1).map_or(again, |(name, _)| name.as_str());
+            (place, format!("{}: {name} needs {next}", at + 1))
+        });
+        let diagnostic = Code::Cycle.error(message).labels(steps);
+        Box::new(diagnostic.help("break one edge: what both sides need belongs in a `let`"))
+    }
+
+    /// Says what is wrong in a frame, once. What is wrong in the library is first of all wrong where it was called.
+    pub fn say(&self, frame: &Frame<'p>, error: Diagnostic) {
+        if is_silent(&error) {
+            return;
+        }
+        let mut error = error;
+        let inner = error.span().is_none_or(|span| !self.is_near(span));
+        if let (true, Some(called_at), Some(address)) = (inner, frame.called_at(), &frame.address) {
+            error.labels.insert(0, (called_at, format!("while `{address}` is expanded")));
+        }
+        if error.address.is_none() {
+            error.address = frame.address.clone();
+        }
+        let key = (error.code, error.message.clone(), error.span().unwrap_or(Span::ENGINE));
+        if self.said.borrow_mut().insert(key) {
+            match error.severity {
+                Severity::Error => self.errors.borrow_mut().push(error),
+                Severity::Warning => self.warnings.borrow_mut().push(error),
+            }
+        }
+    }
+
+    /// The value, or what is wrong is said.
+    pub fn heard<T>(&self, frame: &Frame<'p>, result: Outcome<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.say(frame, *error);
+                None
+            }
+        }
+    }
+
+    /// Counts one more instance or resource.
+    pub fn count(&self, span: Span) -> Outcome<()> {
+        self.count.set(self.count.get() + 1);
+        match self.count.get() > SET_MAX {
+            false => Ok(()),
+            true => Err(Box::new(
+                Code::Limit.error("the program makes more than 1,000,000 instances and resources").label(span, "one more here"),
+            )),
+        }
+    }
+
+    /// A bool that has to be known by now.
+    pub fn bool(&self, frame: &Rc<Frame<'p>>, expr: &Expr, locals: &[(Slot, Value)], what: &str) -> Outcome<bool> {
+        let value = self.eval(frame, expr, locals)?;
+        match value.data {
+            Data::Bool(value) => Ok(value),
+            Data::Null => Ok(false),
+            _ => Err(too_late(&value, expr.span, what)),
+        }
+    }
+}
+
+fn nearness(origin: Origin) -> u8 {
+    match origin {
+        Origin::Stdlib => 1,
+        Origin::File => 2,
+        Origin::Given => 3,
+    }
+}
+
+/// Stands for something that was said already.
+pub fn silent() -> Box<Diagnostic> {
+    Box::new(Code::WrongType.error(""))
+}
+
+pub fn is_silent(error: &Diagnostic) -> bool {
+    error.message.is_empty()
+}
+
+/// `what` completes "is known only after apply, and … has to be known before".
+pub fn too_late(value: &Value, span: Span, what: &str) -> Box<Diagnostic> {
+    let mut diagnostic = Code::TooLate
+        .error(format!("this is known only after apply, and {what} has to be known when planned"))
+        .label(span, "known too late");
+    if let Data::Unknown(unknown) = &value.data {
+        let waits: Vec<String> = unknown.waits_for.iter().take(3).map(|address| format!("`{address}`")).collect();
+        if !waits.is_empty() {
+            diagnostic = diagnostic.fact("waits", format!("for {}", waits.join(", ")));
+        }
+    }
+    Box::new(diagnostic.help("decide it by an input, by `env`, or by what the program says itself"))
+}

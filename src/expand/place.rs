@@ -1,0 +1,245 @@
+//! Where an instance or a raw resource goes.
+
+use std::rc::Rc;
+
+use super::expander::{Expander, too_late};
+use super::frame::Frame;
+use crate::eval::Outcome;
+use crate::lang::program::{Component, Head, Placed, Resource};
+use crate::model::schema::Given;
+use crate::model::{Code, Data, Expr, Fields, Name, ProviderName, Slot, Span, Value};
+
+/// Where an instance goes: the provider instance, if it goes anywhere.
+pub type Place = Option<ProviderName>;
+
+impl<'p> Expander<'p> {
+    /// Its own `on`; else, nested, its parent's; else the environment's `place` for its kind; else the environment's `on`. If
+    /// the kind has no clause there, the only declared provider that it has one for.
+    pub fn place(
+        &self,
+        frame: &Rc<Frame<'p>>,
+        component: &'p Component,
+        head: &'p Head,
+        locals: &[(Slot, Value)],
+        span: Span,
+    ) -> Outcome<Place> {
+        let named = self.named(&component.kind)?;
+        let (mut chosen, because) = match (&head.on, &frame.provider, &named, &self.environment.on) {
+            (Some(on), ..) => (Some(self.provider_value(frame, on, locals)?), Some(on.span)),
+            (None, Some(parent), ..) => (Some(parent.clone()), None),
+            (None, None, Some((place, at)), _) => (Some(place.clone()), Some(*at)),
+            (None, None, None, Some(on)) => (Some(self.provider_value(&self.top().clone(), on, &[])?), Some(on.span)),
+            (None, None, None, None) => (None, None),
+        };
+        if component.clauses.is_empty() && component.body.resources.is_empty() && component.body.instances.is_empty() {
+            return Ok(None);
+        }
+        let machine = self.own_machine()?;
+        if let Some(provider) = &chosen {
+            chosen = Some(match (self.replaced(provider)?, &named, &machine) {
+                (Some(replaced), ..) => replaced,
+                // `place` names the kind, so that it leaves the machine.
+                (None, Some((place, _)), Some(_)) if frame.provider.is_none() => place.clone(),
+                (None, _, Some(machine)) => match self.leaves_machine(frame)? {
+                    true => provider.clone(),
+                    false => machine.clone(),
+                },
+                (None, _, None) => provider.clone(),
+            });
+        }
+        if component.clauses.is_empty() {
+            return self.declared(chosen, span).map(Some);
+        }
+        let has_clause = |ty: &str| component.clauses.iter().any(|clause| &*clause.provider == ty);
+        if let Some(provider) = &chosen
+            && has_clause(&provider.ty)
+        {
+            return self.declared(chosen, span).map(Some);
+        }
+        let kinds: Vec<&str> = component.clauses.iter().map(|clause| &*clause.provider).collect();
+        let candidates: Vec<&ProviderName> = match &machine {
+            // An environment on one's own machine reaches no cloud unless `place` names it.
+            Some(_) => Vec::new(),
+            None => self.program.providers.iter().map(|it| &it.name).filter(|name| has_clause(&name.ty)).collect(),
+        };
+        match (&candidates[..], head.on.is_some()) {
+            ([only], false) => Ok(Some((*only).clone())),
+            _ => {
+                let to = chosen.as_ref().map_or_else(|| "any provider".to_owned(), |it| format!("`{it}`"));
+                let mut diagnostic = Code::NoPlace
+                    .error(format!("`{}` cannot be placed on {to}", component.kind))
+                    .label(span, format!("has clauses for {}", listed(&kinds)));
+                if let Some(because) = because.filter(|it| *it != span) {
+                    diagnostic = diagnostic.label(because, "placed here");
+                }
+                let diagnostic = match &candidates[..] {
+                    [] if machine.is_some() => diagnostic.help(format!(
+                        "switch it off there with `if env.name != \"{}\"`, or name a provider in the environment's `place {{ {} = {} }}`",
+                        self.environment.name, component.kind, kinds[0]
+                    )),
+                    [] => diagnostic.help(format!("declare a provider that it has a clause for: {}", listed(&kinds))),
+                    several => {
+                        let names: Vec<String> = several.iter().map(|it| it.to_string()).collect();
+                        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                        diagnostic.help(format!("say which with `on`: {}", listed(&names)))
+                    }
+                };
+                Err(Box::new(diagnostic))
+            }
+        }
+    }
+
+    /// Where a raw resource goes: its own `on`, the provider instance of what surrounds it, the environment's, the one that is
+    /// declared.
+    pub fn place_resource(&self, frame: &Rc<Frame<'p>>, decl: &'p Resource, locals: &[(Slot, Value)]) -> Outcome<ProviderName> {
+        let ty = decl.kind.provider();
+        let fits = |provider: &ProviderName| &*provider.ty == ty;
+        let on = match &decl.head.on {
+            Some(on) => Some(self.provider_value(frame, on, locals)?),
+            None => None,
+        };
+        let environment = match &self.environment.on {
+            Some(on) => Some(self.provider_value(&self.top().clone(), on, &[])?),
+            None => None,
+        };
+        let declared = || {
+            let mut all = self.program.providers.iter().map(|it| &it.name).filter(|name| fits(name));
+            let unnamed = ProviderName { ty: ty.into(), name: None };
+            let names: Vec<&ProviderName> = all.by_ref().collect();
+            match &names[..] {
+                [only] => (*only).clone(),
+                _ => unnamed,
+            }
+        };
+        let chosen =
+            on.or_else(|| frame.provider.clone().filter(fits)).or_else(|| environment.filter(fits)).unwrap_or_else(declared);
+        let replaced = self.replaced(&chosen)?;
+        let reached = match (&replaced, self.own_machine()?) {
+            (Some(other), _) => fits(other),
+            (None, Some(_)) => self.is_own_machine(ty) || frame.provider.as_ref().is_some_and(fits),
+            (None, None) => true,
+        };
+        if !reached {
+            let name = &self.environment.name;
+            return Err(Box::new(
+                Code::NoPlace
+                    .error(format!("`{}.{}` cannot be in `{name}`, which does not reach {chosen}", decl.kind.name, decl.name))
+                    .label(decl.span, "a raw resource cannot move to another provider")
+                    .help(format!("switch it off there: `if env.name != \"{name}\"`")),
+            ));
+        }
+        self.declared(Some(replaced.unwrap_or(chosen)), decl.span)
+    }
+
+    /// A provider instance that is declared, or that needs no setting.
+    fn declared(&self, provider: Place, span: Span) -> Outcome<ProviderName> {
+        let Some(provider) = provider else {
+            return Err(Box::new(
+                Code::NoPlace
+                    .error(format!("nothing says where this goes in `{}`", self.environment.name))
+                    .label(span, "has no place")
+                    .help(format!("write `on` in its head, or in `environment {} {{ on = … }}`", self.environment.name)),
+            ));
+        };
+        let is_declared = self.program.providers.iter().any(|it| it.name == provider);
+        let schema = self.program.schemas.providers.get(&provider.ty);
+        let needs_nothing = schema.is_some_and(|schema| {
+            provider.name.is_none() && schema.settings.iter().all(|it| !matches!(it.given, Given::Required))
+        });
+        match is_declared || needs_nothing {
+            true => Ok(provider),
+            false => Err(Box::new(
+                Code::UnknownProvider
+                    .error(format!("the provider `{provider}` is not declared"))
+                    .label(span, "goes there")
+                    .help(format!("declare it: `provider {} {{ … }}`", provider.to_string().replace('.', " "))),
+            )),
+        }
+    }
+
+    pub fn provider_value(&self, frame: &Rc<Frame<'p>>, expr: &Expr, locals: &[(Slot, Value)]) -> Outcome<ProviderName> {
+        let value = self.eval(frame, expr, locals)?;
+        match &value.data {
+            Data::Provider(provider) => Ok(provider.clone()),
+            Data::Unknown(_) => Err(too_late(&value, expr.span, "where an instance goes")),
+            _ => Err(Box::new(
+                Code::NoPlace.error("this is no provider instance here").label(expr.span, "expected a provider instance"),
+            )),
+        }
+    }
+
+    /// What `place` says of a kind, and where.
+    fn named(&self, kind: &Name) -> Outcome<Option<(ProviderName, Span)>> {
+        let found = self.environment.place.iter().find(|it| it.what == Placed::Kind(kind.clone()));
+        found.map(|it| Ok((self.provider_value(&self.top().clone(), &it.to, &[])?, it.span))).transpose()
+    }
+
+    /// What `place` puts instead of a provider instance.
+    fn replaced(&self, provider: &ProviderName) -> Outcome<Option<ProviderName>> {
+        let found = self.environment.place.iter().find(|it| it.what == Placed::Provider(provider.clone()));
+        found.map(|it| self.provider_value(&self.top().clone(), &it.to, &[])).transpose()
+    }
+
+    /// The provider of one's own machine, if the environment is on it.
+    fn own_machine(&self) -> Outcome<Option<ProviderName>> {
+        let Some(on) = &self.environment.on else { return Ok(None) };
+        let on = self.provider_value(&self.top().clone(), on, &[])?;
+        Ok(self.is_own_machine(&on.ty).then_some(on))
+    }
+
+    fn is_own_machine(&self, ty: &str) -> bool {
+        ty == "docker" || self.program.schemas.providers.get(ty).is_some_and(|schema| schema.on_this_machine)
+    }
+
+    /// Whether the instance around was placed on a cloud by `place`, in an environment on one's own machine.
+    fn leaves_machine(&self, frame: &Frame<'p>) -> Outcome<bool> {
+        Ok(frame.provider.as_ref().is_some_and(|provider| !self.is_own_machine(&provider.ty)))
+    }
+
+    /// The settings of a provider instance, defaults included.
+    pub fn settings_of(&self, provider: &ProviderName) -> Outcome<Fields> {
+        if let Some(settings) = self.settings.borrow().get(provider) {
+            return Ok(settings.clone());
+        }
+        let top = self.top().clone();
+        let mut settings = Fields::new();
+        if let Some(declared) = self.program.providers.iter().find(|it| it.name == *provider) {
+            for (name, expr) in &declared.settings {
+                let value = self.eval(&top, expr, &[])?;
+                if !value.is_null() {
+                    settings.insert(name.clone(), value);
+                }
+            }
+        }
+        if let Some(schema) = self.program.schemas.providers.get(&provider.ty) {
+            for setting in &schema.settings {
+                if let Given::Default(value) = &setting.given {
+                    settings.entry(setting.name.clone()).or_insert_with(|| value.clone());
+                }
+            }
+        }
+        self.settings.borrow_mut().insert(provider.clone(), settings.clone());
+        Ok(settings)
+    }
+
+    /// The name of the private network of a provider instance's account.
+    pub fn network(&self, provider: &ProviderName) -> Outcome<Name> {
+        let setting = self.program.schemas.providers.get(&provider.ty).and_then(|schema| schema.network.clone());
+        let Some(setting) = setting else { return Ok(provider.ty.clone()) };
+        let settings = self.settings_of(provider)?;
+        Ok(match settings.get(&setting).and_then(Value::as_text) {
+            Some(account) => format!("{}/{account}", provider.ty).into(),
+            None => provider.ty.clone(),
+        })
+    }
+}
+
+/// `a`, `b` and `c`.
+pub fn listed(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match &quoted[..] {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}

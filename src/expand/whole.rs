@@ -1,0 +1,388 @@
+//! A whole expansion: first every instance with its inputs and requirements, then what they make.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use super::expander::{Expander, is_silent};
+use super::frame::{Frame, set_key};
+use super::{Expansion, naming};
+use crate::eval::fit;
+use crate::lang::program::Require;
+use crate::model::{
+    Address, Code, Data, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Edge, EdgeReason,
+    Name, ProviderName, Slot, Span, Value,
+};
+
+pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
+    let top = all.top().clone();
+    let inputs = stack_inputs(all, &top);
+    all.survey(&top);
+    let mut instances = Vec::new();
+    all.produce(&top, &mut instances);
+    all.emit_shared();
+    let outputs = stack_outputs(all, &top);
+    alerts_without_listeners(all);
+
+    let mut errors = all.errors.take();
+    errors.extend(all.say_missing_secrets());
+    let questions = all.questions.take();
+    // What a data source will answer may be all that is missing; anything else is wrong already.
+    if errors.iter().any(|it| questions.is_empty() || it.code != Code::TooLate) {
+        return Err(errors);
+    }
+    let mut resources = all.resources.take();
+    resources.extend(all.secrets.take().into_values());
+    if !questions.is_empty() {
+        let names: BTreeSet<ProviderName> = questions.values().map(|it| it.provider.clone()).collect();
+        let providers = providers(all, &names)?;
+        return Ok(Expansion::Asks { questions: questions.into_values().collect(), providers });
+    }
+    resources.sort_by(|a, b| a.address.cmp(&b.address));
+    let environment = &all.environment.name;
+    naming::make_names(&mut resources, all.program, environment, &all.request.known);
+    let twins = twins(&resources);
+    if !twins.is_empty() {
+        return Err(twins);
+    }
+    spread_edges(&mut resources);
+    instances.sort_by(|a, b| a.address.cmp(&b.address));
+    let names: BTreeSet<ProviderName> = resources.iter().map(|it| it.provider.clone()).collect();
+    let (moved, forget) = renames(all)?;
+    let protect = all.is_protected().map_err(|error| vec![*error])?;
+    Ok(Expansion::Done(Box::new(Desired {
+        stack: all.program.stack.name.to_string(),
+        environment: environment.to_string(),
+        protect,
+        resources,
+        instances,
+        outputs,
+        providers: providers(all, &names)?,
+        inputs,
+        moved,
+        forget,
+        warnings: all.warnings.take(),
+    })))
+}
+
+fn stack_inputs<'p>(all: &Expander<'p>, top: &Rc<Frame<'p>>) -> Vec<(Name, Value)> {
+    let inputs = all.program.inputs.iter().filter_map(|input| {
+        let value = all.input(top, &input.name, input.span);
+        Some((input.name.clone(), all.heard(top, value)?))
+    });
+    inputs.collect()
+}
+
+fn stack_outputs<'p>(all: &Expander<'p>, top: &Rc<Frame<'p>>) -> Vec<DesiredOutput> {
+    let mut outputs = Vec::new();
+    let order = top.tables.borrow().output_order.clone();
+    for output in order {
+        if let Some(cond) = &output.cond {
+            let held = all.bool(top, cond, &[], "whether an output is there");
+            if all.heard(top, held) != Some(true) {
+                continue;
+            }
+        }
+        let value = all.eval(top, &output.value, &[]).and_then(|value| fit(value, &output.ty, output.value.span));
+        if let Some(value) = all.heard(top, value) {
+            outputs.push(DesiredOutput { name: output.name.clone(), ty: output.ty.clone(), value, span: output.span });
+        }
+    }
+    outputs.sort_by(|a, b| a.name.cmp(&b.name));
+    outputs
+}
+
+impl<'p> Expander<'p> {
+    /// Every instance: its items, inputs, guards and requirements.
+    fn survey(&self, frame: &Rc<Frame<'p>>) {
+        self.ready(frame);
+        if let Some(component) = frame.component {
+            for input in &component.inputs {
+                let entry = frame.decl.and_then(|decl| decl.inputs.iter().find(|(name, ..)| *name == input.name));
+                let span = entry.map_or(input.span, |(.., span)| *span);
+                let value = self.input(frame, &input.name, span);
+                if value.is_err() {
+                    frame.failed.set(true);
+                }
+                self.heard(frame, value);
+            }
+            let inherited = self.inherit(frame);
+            if let Some(inherited) = self.heard(frame, inherited) {
+                *frame.inherited.borrow_mut() = inherited;
+            }
+        }
+        if frame.failed.get() && frame.component.is_some() {
+            return;
+        }
+        let requires = frame.tables.borrow().requires.clone();
+        for require in requires {
+            if !self.require(frame, require, &[]) && frame.component.is_some() {
+                frame.failed.set(true);
+            }
+        }
+        if let (Some(decl), Some(caller)) = (frame.decl, &frame.caller) {
+            for require in &decl.requires {
+                self.require(caller, require, &frame.locals);
+            }
+        }
+        if frame.failed.get() && frame.component.is_some() {
+            return;
+        }
+        self.each_child(frame, &mut |child| self.survey(child));
+    }
+
+    /// What every instance makes.
+    fn produce(&self, frame: &Rc<Frame<'p>>, instances: &mut Vec<DesiredInstance>) {
+        if frame.failed.get() && frame.component.is_some() {
+            return;
+        }
+        let resources = frame.tables.borrow().resources.clone();
+        for decl in resources {
+            self.emit(frame, decl);
+        }
+        let rollouts = frame.tables.borrow().rollouts.clone();
+        for rollout in rollouts {
+            let error = Code::NotYet
+                .error("rollouts are not run in this version")
+                .label(rollout.span, "would be driven step by step")
+                .help("use `lifecycle { parallel = 1 }`");
+            self.say(frame, error);
+        }
+        self.unused_overrides(frame);
+        if let Some(instance) = self.instance(frame) {
+            instances.push(instance);
+        }
+        self.each_child(frame, &mut |child| self.produce(child, instances));
+    }
+
+    fn each_child(&self, frame: &Rc<Frame<'p>>, visit: &mut dyn FnMut(&Rc<Frame<'p>>)) {
+        let decls = frame.tables.borrow().instances.clone();
+        for decl in decls {
+            let set = self.instances(frame, decl, decl.span);
+            self.heard(frame, set);
+            let children = frame.children.borrow().get(&set_key(decl)).cloned().unwrap_or_default();
+            children.iter().for_each(&mut *visit);
+        }
+    }
+
+    /// An instance, as people see it.
+    fn instance(&self, frame: &Rc<Frame<'p>>) -> Option<DesiredInstance> {
+        let (component, address, decl) = (frame.component?, frame.address.clone()?, frame.decl?);
+        let (mut outputs, mut remarks) = (BTreeMap::new(), Vec::new());
+        for output in &component.outputs {
+            if !frame.tables.borrow().outputs.contains_key(&output.name) {
+                continue;
+            }
+            let value = self.output(frame, &output.name, output.span);
+            match self.heard(frame, value) {
+                Some(Value { data: Data::List(items), .. }) if &*output.name == "remarks" => {
+                    remarks.extend(items.iter().filter_map(|item| Some(item.as_text()?.to_owned())));
+                }
+                Some(value) if !value.is_null() => drop(outputs.insert(output.name.clone(), value)),
+                _ => {}
+            }
+        }
+        Some(DesiredInstance {
+            address,
+            kind: decl.kind.clone(),
+            provider: frame.provider.clone(),
+            span: decl.span,
+            remarks,
+            outputs,
+        })
+    }
+
+    /// Whether a requirement holds, or may; one that does not is said at the caller's entries that it reads.
+    pub fn require(&self, frame: &Rc<Frame<'p>>, require: &Require, locals: &[(Slot, Value)]) -> bool {
+        let held = match self.eval(frame, &require.cond, locals) {
+            Ok(held) => held,
+            Err(error) => {
+                self.say(frame, *error);
+                return false;
+            }
+        };
+        match held.data {
+            Data::Bool(true) => true,
+            Data::Unknown(_) => {
+                let warning = Code::Doubtful
+                    .warning("a requirement reads what is known only after apply, and is not checked in this version")
+                    .label(require.span, "not checked");
+                self.say(frame, warning);
+                true
+            }
+            _ => {
+                let message = self.eval(frame, &require.message, locals);
+                let text = match &message {
+                    Ok(message) => message.as_text().unwrap_or("a requirement does not hold").to_owned(),
+                    Err(error) if is_silent(error) => return false,
+                    Err(error) => error.message.clone(),
+                };
+                let mut error = Code::RequireFailed.error(text);
+                let places = self.entries(frame, require);
+                match (&places[..], frame.called_at()) {
+                    ([], Some(called_at)) => error = error.label(called_at, "does not fulfil it"),
+                    ([], None) => {}
+                    (places, _) => error = error.labels(places.iter().map(|span| (*span, "does not fulfil it"))),
+                }
+                self.say(frame, error.label(require.span, "required here"));
+                false
+            }
+        }
+    }
+
+    /// The entries of the caller's block that a requirement reads.
+    fn entries(&self, frame: &Frame<'p>, require: &Require) -> Vec<Span> {
+        let given = |name: &Name| match frame.decl {
+            Some(decl) => decl.inputs.iter().find(|(given, ..)| given == name).map(|(.., span)| *span),
+            None => self
+                .request
+                .inputs
+                .get(name)
+                .map(|value| value.mark.origin)
+                .or_else(|| self.program.inputs.iter().find(|input| input.name == *name).map(|input| input.span)),
+        };
+        require.reads.iter().filter_map(given).collect()
+    }
+}
+
+/// Provider instances with their settings.
+fn providers(all: &Expander<'_>, names: &BTreeSet<ProviderName>) -> Result<Vec<DesiredProvider>, Vec<Diagnostic>> {
+    let (mut providers, mut errors) = (Vec::new(), Vec::new());
+    for name in names {
+        match all.settings_of(name) {
+            Ok(settings) => {
+                let declared = all.program.providers.iter().find(|it| it.name == *name);
+                let span = declared.map_or(Span::ENGINE, |it| it.span);
+                providers.push(DesiredProvider { name: name.clone(), settings, span });
+            }
+            Err(error) => errors.push(*error),
+        }
+    }
+    if errors.is_empty() { Ok(providers) } else { Err(errors) }
+}
+
+/// Two resources that are one object on the platform.
+fn twins(resources: &[DesiredResource]) -> Vec<Diagnostic> {
+    let mut seen: FxHashMap<Vec<u8>, &DesiredResource> = FxHashMap::default();
+    let mut errors = Vec::new();
+    for resource in resources {
+        let kind = &resource.kind;
+        let given: Option<Vec<&Value>> = kind.identity.iter().map(|name| resource.attributes.get(name)).collect();
+        let Some(values) = given.filter(|values| !values.is_empty()) else { continue };
+        let mut bytes = format!("{} {}", kind.name, resource.provider).into_bytes();
+        for value in &values {
+            bytes.push(0);
+            crate::model::canonical::write_value(&mut bytes, value);
+        }
+        if let Some(first) = seen.insert(bytes, resource) {
+            let shown: Vec<String> =
+                kind.identity.iter().zip(&values).map(|(name, value)| format!("{name} = {}", value.to_literal())).collect();
+            errors.push(
+                Code::SameObject
+                    .error(format!("`{}` and `{}` are the same object", first.address, resource.address))
+                    .label(resource.called_at, "second resource")
+                    .label(first.called_at, "first resource")
+                    .note(format!("both are the {} with {}", kind.name, shown.join(", ")))
+                    .help("remove one of them, or give them different names")
+                    .about(resource.address.clone()),
+            );
+        }
+    }
+    errors
+}
+
+/// Edges to instances become edges to all resources in them; edges to what does not exist go away.
+fn spread_edges(resources: &mut [DesiredResource]) {
+    let addresses: Vec<Address> = resources.iter().map(|it| it.address.clone()).collect();
+    let within = |address: &Address| -> Vec<Address> {
+        if let Ok(at) = addresses.binary_search(address) {
+            return vec![addresses[at].clone()];
+        }
+        let prefix = format!("{address}/");
+        let from = addresses.partition_point(|it| it.as_str() < prefix.as_str());
+        addresses[from..].iter().take_while(|it| it.as_str().starts_with(&prefix)).cloned().collect()
+    };
+    let mut inside: FxHashMap<Address, Vec<Address>> = FxHashMap::default();
+    for resource in resources.iter_mut() {
+        if resource.edges.is_empty() {
+            continue;
+        }
+        let own = resource.address.clone();
+        let mut edges: BTreeMap<Address, (EdgeReason, Span)> = BTreeMap::new();
+        for edge in std::mem::take(&mut resource.edges) {
+            if edge.reason == EdgeReason::Instance && own.is_within(&edge.to) {
+                continue;
+            }
+            let to = inside.entry(edge.to.clone()).or_insert_with(|| within(&edge.to));
+            for address in to.iter().filter(|it| **it != own || edge.reason == EdgeReason::Reference) {
+                let before = edges.entry(address.clone()).or_insert((edge.reason, edge.span));
+                // The stronger reason stays: an instance edge gives way in a cycle.
+                if strength(edge.reason) > strength(before.0) {
+                    *before = (edge.reason, edge.span);
+                }
+            }
+        }
+        resource.edges = edges.into_iter().map(|(to, (reason, span))| Edge { to, reason, span }).collect();
+    }
+}
+
+fn strength(reason: EdgeReason) -> u8 {
+    match reason {
+        EdgeReason::Instance => 0,
+        EdgeReason::After => 1,
+        EdgeReason::Reference => 2,
+    }
+}
+
+type Renames = (Vec<(Address, Address, Span)>, Vec<(Address, Span)>);
+
+fn renames(all: &Expander<'_>) -> Result<Renames, Vec<Diagnostic>> {
+    let mut errors = Vec::new();
+    let mut parse = |text: &str, span: Span| {
+        let address = Address::parse(text);
+        if address.is_none() {
+            let shown = text.escape_debug().to_string();
+            errors.push(
+                Code::BadLiteral
+                    .error(format!("\"{shown}\" is no address"))
+                    .label(span, "expected one such as `service.api` or `database.main/fly.volume.data[\"0\"]`"),
+            );
+        }
+        address
+    };
+    let mut moved = Vec::new();
+    for it in &all.program.moved {
+        if let (Some(from), Some(to)) = (parse(&it.from, it.span), parse(&it.to, it.span)) {
+            moved.push((from, to, it.span));
+        }
+    }
+    let mut forget = Vec::new();
+    for (address, span) in &all.program.forget {
+        if let Some(address) = parse(address, *span) {
+            forget.push((address, *span));
+        }
+    }
+    if errors.is_empty() { Ok((moved, forget)) } else { Err(errors) }
+}
+
+/// A warning for each alert that nothing gathers.
+fn alerts_without_listeners(all: &Expander<'_>) {
+    if all.gathered.borrow().contains("alert") {
+        return;
+    }
+    let frames = all.frames.borrow();
+    let alerts: BTreeMap<&Address, Span> = frames
+        .iter()
+        .filter_map(|(address, frame)| Some((address, frame.decl.filter(|decl| &*decl.kind == "alert")?.span)))
+        .collect();
+    for (address, span) in alerts {
+        all.warnings.borrow_mut().push(
+            Code::AlertNotDelivered
+                .warning(format!("`{address}` reaches nobody in `{}`", all.environment.name))
+                .label(span, "no `monitoring` takes it there")
+                .help("declare one: `monitoring main {}`")
+                .about(address.clone()),
+        );
+    }
+}
