@@ -5,11 +5,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::Disk;
 use crate::model::Digest;
 use crate::state::contract::{FORMAT, Format, Head, StoreId};
 
@@ -115,7 +115,7 @@ pub fn first(store: StoreId) -> Vec<u8> {
 }
 
 /// Writes the slot whose turn it is. Not synced: a head that is behind is made good by the chain.
-pub fn write(file: &File, record: &HeadRecord) -> io::Result<()> {
+pub fn write(disk: &Disk, file: &File, record: &HeadRecord) -> io::Result<()> {
     let slot = record.generation % 2;
-    file.write_all_at(&bytes(record), slot * SLOT as u64)
+    disk.write_at(file, &bytes(record), slot * SLOT as u64)
 }

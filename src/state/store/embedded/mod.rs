@@ -13,6 +13,7 @@
 //!
 //! What is derived may be deleted at any time. Reading takes no lock and writes nothing; nothing is made before the first append.
 
+mod disk;
 mod head;
 mod scan;
 mod segment;
@@ -28,6 +29,7 @@ use std::sync::{Mutex, mpsc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use self::disk::Disk;
 use self::scan::{scan, unavailable};
 use self::writer::Writer;
 use crate::model::Digest;
@@ -37,6 +39,7 @@ type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
 pub struct Embedded {
     dir: PathBuf,
+    disk: Disk,
     segment_max: u64,
     /// To the thread that writes, once there is one: a sync takes milliseconds, which no worker of the runtime should wait.
     writer: Mutex<Option<mpsc::Sender<Job>>>,
@@ -45,12 +48,12 @@ pub struct Embedded {
 impl Embedded {
     /// The log of one environment in its directory, which need not exist.
     pub fn at(dir: PathBuf) -> Embedded {
-        Embedded { dir, segment_max: writer::SEGMENT, writer: Mutex::new(None) }
+        Embedded { dir, disk: Disk::default(), segment_max: writer::SEGMENT, writer: Mutex::new(None) }
     }
 
     #[cfg(test)]
     fn with_segments_of(dir: PathBuf, segment_max: u64) -> Embedded {
-        Embedded { dir, segment_max, writer: Mutex::new(None) }
+        Embedded { dir, disk: Disk::default(), segment_max, writer: Mutex::new(None) }
     }
 
     pub fn dir(&self) -> &Path {
@@ -74,7 +77,7 @@ impl Embedded {
         let mut writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if writer.is_none() {
             let (sender, jobs) = mpsc::channel::<Job>();
-            let mut files = Writer::new(self.dir.clone(), self.segment_max);
+            let mut files = Writer::new(self.dir.clone(), self.disk.clone(), self.segment_max);
             let work = move || jobs.into_iter().for_each(|job| job(&mut files));
             let started = std::thread::Builder::new().name("log".into()).spawn(work);
             started.map_err(|error| unavailable("start the thread that writes to", &self.dir, &error))?;
@@ -149,7 +152,7 @@ impl Store for Embedded {
     }
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
-        writer::make_file(&self.dir, &self.dir.join("snapshot"), &snapshot_bytes(&snapshot)).map(drop)
+        self.disk.make(&self.dir, &self.dir.join("snapshot"), &snapshot_bytes(&snapshot)).map(drop)
     }
 
     fn derived(&self) -> Option<PathBuf> {

@@ -5,12 +5,11 @@
 //! with its first frame in it, synced, renamed, and its directory synced: no segment is ever empty. The first head says that a
 //! log is being made, and stands before the first segment, so that a missing head is always damage.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::disk::{Disk, unconfirmed};
 use super::head::{self, HeadRecord};
 use super::scan::{Scan, scan, segment_path, unavailable};
 use super::segment::{self, SegmentHeader};
@@ -25,6 +24,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 pub struct Writer {
     dir: PathBuf,
+    disk: Disk,
     segment_max: u64,
     tail: Option<Tail>,
     /// The disk did not confirm a write: nothing is written any more.
@@ -42,8 +42,8 @@ struct Tail {
 }
 
 impl Writer {
-    pub fn new(dir: PathBuf, segment_max: u64) -> Writer {
-        Writer { dir, segment_max, tail: None, broken: None }
+    pub fn new(dir: PathBuf, disk: Disk, segment_max: u64) -> Writer {
+        Writer { dir, disk, segment_max, tail: None, broken: None }
     }
 
     pub fn append(&mut self, expected: Option<Head>, entries: &[Entry]) -> Result<Head, StoreError> {
@@ -52,8 +52,8 @@ impl Writer {
         }
         check_follows(expected, entries)?;
         let frame = segment::frame(entries).ok_or_else(|| StoreError::Misuse("an append is too large".into()))?;
-        std::fs::create_dir_all(&self.dir).map_err(|error| unavailable("write to", &self.dir, &error))?;
-        let _lock = lock(&self.dir.join("append.lock"))?;
+        self.disk.create_dirs(&self.dir).map_err(|error| unavailable("write to", &self.dir, &error))?;
+        let _lock = lock(&self.disk, &self.dir.join("append.lock"))?;
         self.find_tail()?;
         let head = self.tail.as_ref().map(|tail| tail.end);
         if head != expected {
@@ -81,11 +81,11 @@ impl Writer {
         self.tail = None;
         let Some(found) = scan(&self.dir, u64::MAX)? else { return Ok(()) };
         let Scan { end, last, length, torn, head, .. } = found;
-        let segment = open(&last)?;
+        let segment = self.disk.open(&last)?;
         let head_path = self.dir.join("head");
-        let head_file = open(&head_path)?;
+        let head_file = self.disk.open(&head_path)?;
         if torn > 0 {
-            let cut = segment.set_len(length).and_then(|()| segment.sync_data());
+            let cut = self.disk.set_length(&segment, length).and_then(|()| self.disk.sync(&segment));
             cut.map_err(|error| unavailable("cut a torn write from", &last, &error))?;
         }
         self.tail = Some(Tail { path: last, segment, length, head_file, head, end });
@@ -94,28 +94,28 @@ impl Writer {
 
     fn extend(&mut self, entries: &[Entry], frame: &[u8]) -> Result<Head, StoreError> {
         let tail = self.tail.as_mut().expect("the log has a tail");
-        if let Err(error) = tail.segment.write_all_at(frame, tail.length) {
+        if let Err(error) = self.disk.write_at(&tail.segment, frame, tail.length) {
             // What was written of it would be cut by the next writer as well.
-            let _ = tail.segment.set_len(tail.length);
+            let _ = self.disk.set_length(&tail.segment, tail.length);
             return Err(unavailable("write to", &tail.path, &error));
         }
-        tail.segment.sync_data().map_err(|error| unconfirmed(&tail.path, &error))?;
+        self.disk.sync(&tail.segment).map_err(|error| unconfirmed(&tail.path, &error))?;
         tail.length += frame.len() as u64;
-        tail.advance(entries, &self.dir)
+        tail.advance(&self.disk, entries, &self.dir)
     }
 
     fn roll(&mut self, entries: &[Entry], frame: &[u8]) -> Result<Head, StoreError> {
         let tail = self.tail.as_mut().expect("the log has a tail");
-        (tail.path, tail.segment) = make_segment(&self.dir, entries, frame)?;
+        (tail.path, tail.segment) = make_segment(&self.disk, &self.dir, entries, frame)?;
         tail.length = (segment::HEADER + frame.len()) as u64;
-        tail.advance(entries, &self.dir)
+        tail.advance(&self.disk, entries, &self.dir)
     }
 
     fn create(&mut self, entries: &[Entry], frame: &[u8]) -> Result<Head, StoreError> {
         let store = entries[0].header.store;
         let head_path = self.dir.join("head");
-        make_file(&self.dir, &head_path, &head::first(store))?;
-        let (path, segment) = make_segment(&self.dir, entries, frame)?;
+        self.disk.make(&self.dir, &head_path, &head::first(store))?;
+        let (path, segment) = make_segment(&self.disk, &self.dir, entries, frame)?;
         let head = HeadRecord {
             format: FORMAT,
             generation: 1,
@@ -126,8 +126,8 @@ impl Writer {
         };
         let length = (segment::HEADER + frame.len()) as u64;
         let end = Head { sequence: 0, hash: Head::NONE };
-        let mut tail = Tail { path, segment, length, head_file: open(&head_path)?, head, end };
-        let result = tail.advance(entries, &self.dir);
+        let mut tail = Tail { path, segment, length, head_file: self.disk.open(&head_path)?, head, end };
+        let result = tail.advance(&self.disk, entries, &self.dir);
         self.tail = Some(tail);
         result
     }
@@ -142,7 +142,7 @@ impl Tail {
     }
 
     /// The entries are durable: says so in the head.
-    fn advance(&mut self, entries: &[Entry], dir: &Path) -> Result<Head, StoreError> {
+    fn advance(&mut self, disk: &Disk, entries: &[Entry], dir: &Path) -> Result<Head, StoreError> {
         self.end = entries.last().expect("something was appended").head();
         let revisions = entries.iter().filter(|entry| entry.header.kind == "revision").count() as u64;
         self.head = HeadRecord {
@@ -154,50 +154,27 @@ impl Tail {
             store: self.head.store,
         };
         // A head that stays behind is no harm: the chain proves the longer log. So this does not undo the append.
-        let written = head::write(&self.head_file, &self.head);
+        let written = head::write(disk, &self.head_file, &self.head);
         let is_turn = |entry: &Entry| matches!(&*entry.header.kind, "genesis" | "lease" | "release" | "revision");
         if written.is_ok() && entries.iter().any(is_turn) {
-            self.head_file.sync_data().map_err(|error| unconfirmed(&dir.join("head"), &error))?;
+            disk.sync(&self.head_file).map_err(|error| unconfirmed(&dir.join("head"), &error))?;
         }
         Ok(self.end)
     }
 }
 
-fn make_segment(dir: &Path, entries: &[Entry], frame: &[u8]) -> Result<(PathBuf, File), StoreError> {
+fn make_segment(disk: &Disk, dir: &Path, entries: &[Entry], frame: &[u8]) -> Result<(PathBuf, File), StoreError> {
     let first = &entries[0].header;
     let header = SegmentHeader { format: FORMAT, store: first.store, first: first.sequence, previous: first.previous };
     let path = segment_path(dir, first.sequence);
-    let file = make_file(dir, &path, &[&header.bytes(), frame].concat())?;
+    let file = disk.make(dir, &path, &[&header.bytes(), frame].concat())?;
     Ok((path, file))
-}
-
-/// A file that is there with all its bytes, or not at all.
-pub fn make_file(dir: &Path, path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
-    let fresh = path.with_extension("new");
-    let made = (|| {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&fresh)?;
-        file.write_all_at(bytes, 0)?;
-        Ok(file)
-    })();
-    let file = made.map_err(|error: io::Error| {
-        let _ = std::fs::remove_file(&fresh);
-        unavailable("write", path, &error)
-    })?;
-    file.sync_all().map_err(|error| unconfirmed(&fresh, &error))?;
-    std::fs::rename(&fresh, path).map_err(|error| unavailable("write", path, &error))?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(|error| unconfirmed(dir, &error))?;
-    Ok(file)
-}
-
-fn open(path: &Path) -> Result<File, StoreError> {
-    OpenOptions::new().read(true).write(true).open(path).map_err(|error| unavailable("write to", path, &error))
 }
 
 /// The lock of the log, for the time of one append. Freed when the file is closed, also by a crash.
 #[allow(clippy::disallowed_methods, reason = "another process holds it: there is nothing to await, and no simulated time")]
-fn lock(path: &Path) -> Result<File, StoreError> {
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-    let file = opened.map_err(|error| unavailable("write to", path, &error))?;
+fn lock(disk: &Disk, path: &Path) -> Result<File, StoreError> {
+    let file = disk.open_lock(path).map_err(|error| unavailable("write to", path, &error))?;
     let started = Instant::now();
     loop {
         match file.try_lock() {
@@ -212,8 +189,4 @@ fn lock(path: &Path) -> Result<File, StoreError> {
             Err(TryLockError::Error(error)) => return Err(unavailable("lock", path, &error)),
         }
     }
-}
-
-fn unconfirmed(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unconfirmed { place: path.display().to_string(), why: error.to_string() }
 }
