@@ -236,3 +236,6 @@ impl Inner {
 fn interrupted() -> Box<Diagnostic> {
     Box::new(Code::StateUnavailable.error("interrupted while writing to the log; the next run finds out what was written"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,6 +119,11 @@ pub trait Store: Send + Sync {
     /// Keeps a snapshot in the place of the one before. It saves reading, no more: failing is no harm.
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError>;
 
+    /// Facts about the store's own health that are no errors, for `verify`.
+    async fn remarks(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Directory on this machine for what is derived from the log and may be thrown away; `None` where there is no disk.
     fn derived(&self) -> Option<PathBuf> {
         None

@@ -13,7 +13,7 @@ pub mod view;
 mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -66,8 +66,13 @@ impl State {
 
     /// A state in memory, for tests and simulations.
     pub fn memory(environment: &str, world: &World) -> State {
+        State::empty(Arc::new(Memory::default()), environment, world)
+    }
+
+    /// A state over a store that holds nothing yet, with a key in memory.
+    pub fn empty(store: Arc<dyn Store>, environment: &str, world: &World) -> State {
         let shared = Shared {
-            store: Arc::new(Memory::default()),
+            store,
             ring: Arc::new(KeyRing::memory(world)),
             environment: environment.to_owned(),
             world: world.clone(),
@@ -78,6 +83,17 @@ impl State {
     /// The same log once more, as another process would open it.
     pub async fn again(&self) -> Result<State, Box<Diagnostic>> {
         State::load(self.shared.clone()).await
+    }
+
+    /// The log of `environment` under `root`, not yet read: for audits, which want to say what is wrong with it. The view is empty.
+    pub fn unread(root: &Path, environment: &str, world: &World) -> State {
+        let shared = Shared {
+            store: Arc::new(Embedded::at(root.join(environment))),
+            ring: Arc::new(KeyRing::at(root, world)),
+            environment: environment.to_owned(),
+            world: world.clone(),
+        };
+        State { shared: Arc::new(shared), view: Arc::default(), snapshot_at: 0 }
     }
 
     async fn with(store: Arc<dyn Store>, ring: KeyRing, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
@@ -214,6 +230,45 @@ impl State {
             view.fold(&entry.header, entry.head(), body);
         }
         Ok(view)
+    }
+
+    /// Places of the entries about an address, in order: from the index where it fits the log, else from the log.
+    pub async fn places(&self, address: &crate::model::Address) -> Result<Vec<Sequence>, Box<Diagnostic>> {
+        let indexed = self.view.head.zip(self.shared.store.derived());
+        match indexed.and_then(|(head, dir)| view::index::places(&dir, head, address)) {
+            Some(places) => Ok(places),
+            None => Ok(view::index::places_in(&self.entries().await?, address)),
+        }
+    }
+
+    /// Whether the derived files say what the log says: facts for people, and whether each is as it should be. `view_at` gives
+    /// the fold of the log up to a place.
+    pub async fn check_derived(
+        &self,
+        entries: &[Entry],
+        view_at: impl Fn(Sequence) -> Result<View, Box<Diagnostic>>,
+    ) -> Result<Vec<(bool, String)>, Box<Diagnostic>> {
+        let mut facts = Vec::new();
+        if let Some(snapshot) = self.shared.store.snapshot().await {
+            let at = snapshot.head.sequence;
+            let entry = usize::try_from(at).ok().and_then(|at| entries.get(at.checked_sub(1)?));
+            let equal = match self.shared.trusted(&snapshot, entry) {
+                None => false,
+                Some(kept) => view::snapshot::fingerprint(&kept) == view::snapshot::fingerprint(&view_at(at)?),
+            };
+            let words = if equal { "is the fold of the log" } else { "is not the fold of the log: `stackwright state rebuild`" };
+            facts.push((equal, format!("snapshot of entry {at} {words}")));
+        }
+        if let Some(agrees) = self.shared.store.derived().and_then(|dir| view::index::agrees(&dir, entries)) {
+            let words = if agrees { "agrees with the log" } else { "does not agree with the log: `stackwright state rebuild`" };
+            facts.push((agrees, format!("index {words}")));
+        }
+        Ok(facts)
+    }
+
+    /// Facts about the health of the store that are no errors.
+    pub async fn remarks(&self) -> Result<Vec<String>, Box<Diagnostic>> {
+        self.shared.store.remarks().await.map_err(|error| words::store(&error))
     }
 
     /// Throws away what is derived from the log and makes it again (`state rebuild`).

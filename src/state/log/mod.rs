@@ -6,4 +6,18 @@ pub(in crate::state) mod record;
 pub(in crate::state) mod wire;
 
 pub use entry::*;
+
+use super::contract::Entry;
+
+/// What a revision's entry says without its outputs, which may be sealed: needs no key. `None` for other entries, and for one
+/// that cannot be read.
+pub fn revision_of(entry: &Entry) -> Option<Revision> {
+    let raw = (entry.header.kind == "revision").then(|| wire::parse::<wire::RawRevision<'_>>(&entry.body))?.ok()?;
+    wire::read_revision_header(&raw).ok()
+}
+
+/// What a lease's entry says; needs no key.
+pub fn lease_of(entry: &Entry) -> Option<Lease> {
+    (entry.header.kind == "lease").then(|| wire::parse::<wire::RawLease<'_>>(&entry.body))?.ok()?.lease().ok()
+}
 pub(in crate::state) use object::Object;

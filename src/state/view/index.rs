@@ -70,6 +70,11 @@ pub fn places(dir: &Path, head: Head, address: &Address) -> Option<Vec<Sequence>
     found.ok()?.flatten()
 }
 
+/// The same without an index.
+pub fn places_in(entries: &[Entry], address: &Address) -> Vec<Sequence> {
+    by_address(entries, |_| None).0.remove(address).unwrap_or_default()
+}
+
 /// Whether the index says what the log says; `None` where there is none, or it belongs to another head.
 pub fn agrees(dir: &Path, entries: &[Entry]) -> Option<bool> {
     let head = entries.last()?.head();

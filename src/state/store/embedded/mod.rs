@@ -60,19 +60,6 @@ impl Embedded {
         &self.dir
     }
 
-    /// Facts for `verify` that are no errors.
-    pub fn remarks(&self) -> Result<Vec<String>, StoreError> {
-        let Some(found) = scan(&self.dir, u64::MAX)? else { return Ok(Vec::new()) };
-        let mut remarks = Vec::new();
-        if found.head_slot_damaged {
-            remarks.push("one of the two copies of the head cannot be read; the other one and the log agree".into());
-        }
-        if found.torn > 0 {
-            remarks.push(format!("{} bytes of a torn write at the end, which the next writer cuts", found.torn));
-        }
-        Ok(remarks)
-    }
-
     fn send(&self, job: Job) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if writer.is_none() {
@@ -153,6 +140,21 @@ impl Store for Embedded {
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
         self.disk.make(&self.dir, &self.dir.join("snapshot"), &snapshot_bytes(&snapshot)).map(drop)
+    }
+
+    async fn remarks(&self) -> Result<Vec<String>, StoreError> {
+        let Some(found) = scan(&self.dir, u64::MAX)? else { return Ok(Vec::new()) };
+        let mut remarks = Vec::new();
+        if found.head_slot_damaged {
+            remarks.push("one of the two copies of the head cannot be read; the other one and the log agree".into());
+        }
+        if std::fs::read(self.dir.join("snapshot")).is_ok_and(|bytes| read_snapshot(&bytes).is_none()) {
+            remarks.push("the snapshot cannot be read, and is not used: `stackwright state rebuild` makes it again".into());
+        }
+        if found.torn > 0 {
+            remarks.push(format!("{} bytes of a torn write at the end, which the next writer cuts", found.torn));
+        }
+        Ok(remarks)
     }
 
     fn derived(&self) -> Option<PathBuf> {

@@ -65,7 +65,7 @@ async fn a_flipped_byte_is_found_wherever_it_is() {
             flipped[at] ^= 1;
             std::fs::write(&path, &flipped).expect("a head");
             assert_eq!(store.read(1).await.expect("the log is whole"), all, "byte {at}");
-            assert_eq!(store.remarks().expect("remarks").len(), 1, "byte {at}");
+            assert_eq!(store.remarks().await.expect("remarks").len(), 1, "byte {at}");
         }
         std::fs::write(&path, vec![b' '; 2 * SLOT]).expect("a head");
         assert!(is_damaged(&store.read(1).await));
@@ -113,7 +113,7 @@ async fn a_torn_write_beyond_the_head_is_cut_and_nothing_before_it() {
             true => assert_eq!(kept, [all.clone(), news.clone()].concat(), "the longer log wins, since the chain proves it"),
             false => assert_eq!(kept, all, "{length} bytes"),
         }
-        assert_eq!(store.remarks().expect("remarks").len(), usize::from(length > whole.len() && length < longer.len()));
+        assert_eq!(store.remarks().await.expect("remarks").len(), usize::from(length > whole.len() && length < longer.len()));
         // The next writer cuts it, and goes on.
         let end = kept.last().map(Entry::head);
         let more = entries(end, &["{\"h\":8}"]);

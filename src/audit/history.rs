@@ -1,0 +1,42 @@
+//! The revisions, newest last.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::model::{Address, Diagnostic};
+use crate::state::log::{RunHeader, lease_of, revision_of};
+use crate::state::{Revision, State};
+
+/// One revision and the run that made it.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Without its outputs, which may be sealed.
+    pub revision: Arc<Revision>,
+    /// What the run said of itself when it began: who, where, from which commit.
+    pub run: RunHeader,
+}
+
+/// All revisions, or those whose runs wrote about one of `addresses` (or what lies inside of them). Needs no key.
+pub async fn history(state: &State, addresses: &[Address]) -> Result<Vec<Past>, Box<Diagnostic>> {
+    let entries = state.entries().await?;
+    let mut about: Option<BTreeSet<u64>> = None;
+    for address in addresses {
+        let places: BTreeSet<u64> = state.places(address).await?.into_iter().collect();
+        let runs = entries.iter().filter(|entry| places.contains(&entry.header.sequence)).map(|entry| entry.header.run);
+        about.get_or_insert_default().extend(runs);
+    }
+    let mut leases = std::collections::BTreeMap::new();
+    let mut past = Vec::new();
+    for entry in &entries {
+        if let Some(lease) = lease_of(entry) {
+            leases.insert(lease.run, lease.header);
+        }
+        if let Some(revision) = revision_of(entry)
+            && about.as_ref().is_none_or(|runs| runs.contains(&revision.run))
+        {
+            let run = leases.get(&revision.run).cloned().unwrap_or_default();
+            past.push(Past { revision: Arc::new(revision), run });
+        }
+    }
+    Ok(past)
+}
