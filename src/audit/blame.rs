@@ -52,8 +52,7 @@ pub async fn blame(state: &State, address: &Address) -> Result<Vec<Blame>, Box<D
         _ => {}
     })?;
     let record = view.records.get(address).ok_or_else(|| nothing_there(state, address))?;
-    let revisions: BTreeMap<u64, _> =
-        entries.iter().filter_map(revision_of).map(|revision| (revision.run, revision)).collect();
+    let revisions: BTreeMap<u64, _> = entries.iter().filter_map(revision_of).map(|revision| (revision.run, revision)).collect();
     let marks = book.marks.remove(address).unwrap_or_default();
     let blamed = record.attributes().into_iter().filter_map(|(field, value)| {
         let mark = marks.get(&field)?;

@@ -67,9 +67,8 @@ pub struct OutputDiff {
 /// Errors: [`Code::Usage`] where there is none of that number; those of opening a state.
 pub async fn show(state: &State, number: u64) -> Result<RevisionDetail, Box<Diagnostic>> {
     let entries = state.entries().await?;
-    let closing = entries.iter().position(|entry| {
-        crate::state::log::revision_of(entry).is_some_and(|revision| revision.number == number)
-    });
+    let closing =
+        entries.iter().position(|entry| crate::state::log::revision_of(entry).is_some_and(|revision| revision.number == number));
     let closing = closing.ok_or_else(|| no_revision(state, number))?;
     let run = entries[closing].header.run;
     let mut story = Story::default();
@@ -221,10 +220,9 @@ impl Story {
     }
 
     fn touch(&mut self, view: &View, address: &Address) -> &mut Touched {
-        self.touched.entry(address.clone()).or_insert_with(|| Touched {
-            before: view.records.get(address).cloned(),
-            ..Touched::default()
-        })
+        self.touched
+            .entry(address.clone())
+            .or_insert_with(|| Touched { before: view.records.get(address).cloned(), ..Touched::default() })
     }
 
     fn told(self, after: &View) -> Vec<Changed> {
@@ -253,11 +251,7 @@ fn written(write: &RecordWrite) -> &Address {
 }
 
 /// Attributes that differ, by name.
-pub(super) fn field_diffs(
-    before: Option<&Record>,
-    after: Option<&Record>,
-    causes: &BTreeMap<Name, String>,
-) -> Vec<FieldDiff> {
+pub(super) fn field_diffs(before: Option<&Record>, after: Option<&Record>, causes: &BTreeMap<Name, String>) -> Vec<FieldDiff> {
     let all = |record: Option<&Record>| record.map(Record::attributes).unwrap_or_default();
     let (before, after) = (all(before), all(after));
     let names: BTreeSet<&Name> = before.keys().chain(after.keys()).collect();

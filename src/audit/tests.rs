@@ -124,12 +124,15 @@ async fn each_attribute_names_the_revision_that_made_it_so() {
     state.refresh().await.expect("read");
     let blamed = blame(&state, &address("local.value.a")).await.expect("blame");
     let lines: Vec<_> = blamed.iter().map(|it| (&*it.field, it.revision, it.who.as_str(), it.place.as_deref())).collect();
-    assert_eq!(lines, [
-        ("id", Some(1), "dkim", None),
-        ("input", Some(2), "ci", Some("--input")),
-        ("password", Some(1), "dkim", None),
-        ("size", Some(1), "dkim", None),
-    ]);
+    assert_eq!(
+        lines,
+        [
+            ("id", Some(1), "dkim", None),
+            ("input", Some(2), "ci", Some("--input")),
+            ("password", Some(1), "dkim", None),
+            ("size", Some(1), "dkim", None),
+        ]
+    );
     assert_eq!(blame(&state, &address("local.value.b")).await.expect_err("nothing there").code, Code::NotFound);
 }
 

@@ -123,6 +123,8 @@ codes! {
     LossNotConfirmed = 613,
     /// The state's key is missing or does not fit.
     NoKey = 614,
+    /// Nobody agreed to a plan.
+    NotConfirmed = 615,
 
     /// An alert reaches nobody.
     AlertNotDelivered = 701,

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use secrecy::SecretString;
 
 use super::settings::{Clouds, Settings};
+use crate::apply::Connect;
 use crate::model::{Code, DesiredProvider, Diagnostic, Name, ProviderName};
 use crate::providers::contract::{Connection, Provider, Surroundings, Transport};
 use crate::providers::http::Network;
@@ -107,11 +108,8 @@ impl Connections {
     }
 }
 
-impl Connections {
-    /// The connection of a provider instance, with these settings the first time.
-    ///
-    /// Errors: [`Code::UnknownProvider`], and those of [`Provider::connect`].
-    pub fn connect(&self, provider: &DesiredProvider) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
+impl Connect for Connections {
+    fn connect(&self, provider: &DesiredProvider) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
         let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(connection) = open.get(&provider.name) {
             return Ok(connection.clone());

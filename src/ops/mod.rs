@@ -1,5 +1,8 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
+pub mod apply;
+pub mod author;
+pub mod consent;
 pub mod check;
 pub mod connections;
 pub mod desired;

@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::connections::Connections;
+use crate::apply::Connect;
 use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields, ProviderName, Record, Schemas, Seen};
 use crate::plan::refresh::{Look, What, looks, sort_listing, sort_reading};
 use crate::providers::contract::{CallError, Connection};

@@ -71,12 +71,8 @@ impl State {
 
     /// A state over a store that holds nothing yet, with a key in memory.
     pub fn empty(store: Arc<dyn Store>, environment: &str, world: &World) -> State {
-        let shared = Shared {
-            store,
-            ring: Arc::new(KeyRing::memory(world)),
-            environment: environment.to_owned(),
-            world: world.clone(),
-        };
+        let shared =
+            Shared { store, ring: Arc::new(KeyRing::memory(world)), environment: environment.to_owned(), world: world.clone() };
         State { shared: Arc::new(shared), view: Arc::default(), snapshot_at: 0 }
     }
 

@@ -1,0 +1,223 @@
+//! `apply`: settle what was left open, lease what the plan writes, make it, close the run with its revision.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::author::Author;
+use super::connections::Connections;
+use super::project::Failure;
+use super::workspace::Workspace;
+use crate::apply::{self, ApplyOptions, Connect, Event, Journal, Outcome, RecoverOptions, Recovered, Stop, Surroundings};
+use crate::model::{
+    Action, Address, Code, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value,
+};
+use crate::plan::check_fits;
+use crate::providers::registry;
+use crate::state::{Revision, Run, RunHeader, Settlement};
+
+/// How to apply.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The word on the command line.
+    pub command: &'static str,
+    pub author: Author,
+    /// Calls at once; `None` leaves it to each provider's budget.
+    pub parallel: Option<u32>,
+    /// How long to wait for somebody else's apply of the same resources.
+    pub lock_wait: Duration,
+    /// How long running calls get after the first signal.
+    pub grace: Duration,
+}
+
+/// What became of it.
+pub struct Applied {
+    pub outcome: Outcome,
+    pub run: u64,
+    /// The number of the revision that closed the run; `None` where the log could no longer be written.
+    pub revision: Option<u64>,
+}
+
+/// Settles what interrupted runs left open; nothing where there is nothing. Comes before a plan is made.
+///
+/// Errors: [`Code::Locked`] where the run that left it still lives; those of writing the log.
+pub async fn settle(
+    workspace: &mut Workspace,
+    connections: &Arc<Connections>,
+    providers: Vec<DesiredProvider>,
+    request: &Request,
+) -> Result<Vec<Recovered>, Failure> {
+    if workspace.state.view().open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let addresses: BTreeSet<Address> = workspace.state.view().open.values().map(|open| open.intent.address.clone()).collect();
+    let header = header(request, addresses.into_iter().collect(), None, 0);
+    let run = begin(workspace, header, request.lock_wait).await?;
+    let world = workspace.settings.world.clone();
+    let journal = Journal::new(run, world.clone());
+    let connect: Arc<dyn Connect> = connections.clone();
+    let options = RecoverOptions { writer_is_dead: true, providers };
+    let settled = apply::recover(&journal, &workspace.schemas, connect, &world, &options).await;
+    let settled = settled.map_err(|it| workspace.fail(it))?;
+    let changed = settled.iter().any(|it| matches!(it.how, Settlement::Adopted | Settlement::Repeated));
+    let closed = if changed {
+        let revision = revision(request, "settle", None, &settled_counts(&settled), workspace.state.view().outputs.clone());
+        journal.finish(revision).await.map(drop)
+    } else {
+        journal.release().await
+    };
+    closed.map_err(|it| workspace.fail(it))?;
+    workspace.state.refresh().await.map_err(|it| workspace.fail(it))?;
+    Ok(settled)
+}
+
+fn settled_counts(settled: &[Recovered]) -> Outcome {
+    let mut counts: BTreeMap<Name, u32> = BTreeMap::new();
+    for it in settled.iter().filter(|it| it.how != Settlement::Flagged) {
+        *counts.entry(it.action.as_str().into()).or_default() += 1;
+    }
+    Outcome { counts, ..Outcome::default() }
+}
+
+/// Looks, before anything is leased or sent, for what would keep the plan's creates from succeeding on this machine.
+///
+/// Errors: all of them, such as [`Code::ProgramMissing`].
+pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>) -> Result<(), Failure> {
+    let mut kinds: BTreeMap<ProviderName, BTreeSet<Name>> = BTreeMap::new();
+    for change in &plan.changes {
+        if matches!(change.action, Action::Create | Action::Replace { .. } | Action::Run | Action::Update) {
+            kinds.entry(change.provider.clone()).or_default().insert(change.kind.name.clone());
+        }
+    }
+    let found = connections.preflight(&kinds);
+    if found.is_empty() { Ok(()) } else { Err(Failure::new(found, sources.clone())) }
+}
+
+/// Makes what a plan says. `sources` are the texts that the plan's places are in.
+///
+/// Errors: [`Code::Locked`], [`Code::StalePlan`]: nothing was changed then. Whatever happens later is in the outcome.
+pub async fn make(
+    workspace: &mut Workspace,
+    connections: &Connections,
+    plan: &Plan,
+    sources: &Arc<Sources>,
+    request: &Request,
+    events: mpsc::UnboundedSender<Event>,
+    stop: watch::Receiver<Stop>,
+) -> Result<Applied, Failure> {
+    let fail = |diagnostic: Box<Diagnostic>| Failure::new(vec![*diagnostic], sources.clone());
+    let addresses: BTreeSet<Address> = plan.changes.iter().flat_map(written).collect();
+    let header = header(request, addresses.into_iter().collect(), Some(plan), plan.changes.len() as u32);
+    let run = begin(workspace, header, request.lock_wait).await?;
+    let view = run.view();
+    let is_first = plan.store.is_empty() && view.revision == 0 && view.records.is_empty();
+    let store = view.store_id().map(|id| id.to_string()).unwrap_or_default();
+    let world = workspace.settings.world.clone();
+    let journal = Journal::new(run, world.clone());
+    let base = (view.revision > 0).then_some(view.revision);
+    if let Err(stale) = check_fits(plan, if is_first { "" } else { &store }, base, &view.records) {
+        journal.release().await.map_err(fail)?;
+        return Err(fail(stale));
+    }
+    let blocked = view.open.values().filter_map(|open| Some((open.intent.address.clone(), open.flagged.clone()?))).collect();
+    let connect: Arc<dyn Connect> = Arc::new(connections.for_store(&store));
+    let surroundings = Surroundings {
+        journal: journal.clone(),
+        connect,
+        world,
+        sources: sources.clone(),
+        digest: workspace.state.digester(),
+        events,
+        stop,
+    };
+    let parallel = request.parallel.map_or(ApplyOptions::default().parallel, |it| it as usize);
+    let options = ApplyOptions { parallel, grace: request.grace, blocked };
+    let outcome = apply::apply(plan, surroundings, &options).await;
+    let revision = match &outcome.broken {
+        Some(_) => None,
+        None => {
+            let revision = revision(request, request.command, Some(plan), &outcome, outcome.outputs.clone());
+            Some(journal.finish(revision).await.map_err(fail)?)
+        }
+    };
+    workspace.state.refresh().await.map_err(fail)?;
+    Ok(Applied { outcome, run: journal.run(), revision })
+}
+
+/// What a change writes: its own address, and where it came from.
+fn written(change: &crate::model::Change) -> Vec<Address> {
+    match &change.action {
+        Action::Move { from } => vec![change.address.clone(), from.clone()],
+        _ => vec![change.address.clone()],
+    }
+}
+
+/// Begins a run, waiting for others as long as was allowed.
+async fn begin(workspace: &mut Workspace, header: RunHeader, wait: Duration) -> Result<Run, Failure> {
+    let clock = workspace.settings.world.clock.clone();
+    let until = clock.elapsed() + wait;
+    loop {
+        match workspace.state.begin(header.clone()).await {
+            Ok(run) => return Ok(run),
+            Err(diagnostic) if diagnostic.code == Code::Locked && clock.elapsed() < until => {
+                clock.sleep(Duration::from_millis(250)).await;
+            }
+            Err(diagnostic) => return Err(workspace.fail(diagnostic)),
+        }
+    }
+}
+
+fn header(request: &Request, addresses: Vec<Address>, plan: Option<&Plan>, changes: u32) -> RunHeader {
+    RunHeader {
+        command: request.command.to_owned(),
+        who: request.author.who.clone(),
+        host: request.author.host.clone(),
+        pid: std::process::id(),
+        commit: request.author.commit.clone(),
+        plan: plan.map(|plan| plan.id.clone()),
+        effects: plan.map(|plan| plan.effects),
+        addresses,
+        changes,
+        engine: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn revision(
+    request: &Request,
+    command: &str,
+    plan: Option<&Plan>,
+    outcome: &Outcome,
+    outputs: BTreeMap<Name, Value>,
+) -> Revision {
+    let schemas = registry::schemas();
+    let taking_part: BTreeSet<Name> =
+        plan.iter().flat_map(|plan| &plan.changes).map(|change| change.provider.ty.clone()).collect();
+    let providers = taking_part.into_iter().filter_map(|name| Some((name.clone(), schemas.providers.get(&name)?.version)));
+    let inputs = plan.iter().flat_map(|plan| &plan.inputs);
+    Revision {
+        number: 0,
+        run: 0,
+        time_ms: 0,
+        command: command.to_owned(),
+        who: request.author.who.clone(),
+        commit: request.author.commit.clone(),
+        plan: plan.map(|plan| plan.id.clone()),
+        effects: plan.map(|plan| plan.effects),
+        approved_by: Vec::new(),
+        counts: outcome.counts.clone(),
+        result: outcome.result(),
+        inputs: inputs.map(|(name, value)| (name.clone(), value.to_literal(), String::new())).collect(),
+        outputs,
+        engine: env!("CARGO_PKG_VERSION").to_owned(),
+        providers: providers.collect(),
+        failed: outcome
+            .failed
+            .iter()
+            .map(|it| (it.address.clone(), it.diagnostic.code as u16, it.diagnostic.message.clone()))
+            .collect(),
+        not_started: outcome.not_started.iter().map(|it| (it.address.clone(), it.why.clone())).collect(),
+        reason: None,
+    }
+}

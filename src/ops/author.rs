@@ -1,0 +1,42 @@
+//! Who does it, from where, and from which commit: what a run says of itself in the log.
+
+use std::process::{Command, Stdio};
+
+use super::settings::Settings;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// `jroy`, or `ci for jroy (PR 128)`.
+    pub who: String,
+    pub host: String,
+    pub commit: Option<String>,
+}
+
+/// Reads it from variables of the environment and from git; nothing of it has to be there.
+pub fn author(settings: &Settings) -> Author {
+    let variable = |name: &str| (settings.variable)(name).filter(|value| !value.is_empty());
+    let who = match variable("GITHUB_ACTOR").filter(|_| variable("GITHUB_ACTIONS").is_some()) {
+        Some(actor) => {
+            let request = variable("GITHUB_REF").and_then(|it| Some(it.strip_prefix("refs/pull/")?.split('/').next()?.to_owned()));
+            let request = request.map(|number| format!(" (PR {number})")).unwrap_or_default();
+            format!("ci for {actor}{request}")
+        }
+        None => variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+    };
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Author { who, host, commit: commit(settings) }
+}
+
+/// The commit that is checked out in the stack's directory, shortened, with a `+` where files of it were changed since.
+fn commit(settings: &Settings) -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.arg("-C").arg(&settings.dir).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+        // What git is asked must not depend on what somebody's configuration runs.
+        let output = command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let head = git(&["rev-parse", "--short=9", "HEAD"])?;
+    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", "."]).is_some_and(|it| !it.is_empty());
+    Some(if changed { format!("{head}+") } else { head })
+}
