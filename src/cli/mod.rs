@@ -1,6 +1,7 @@
 //! The command line: arguments in, text or JSON and an exit code out. One file a command; everything that decides lies in `ops`.
 
 pub mod args;
+mod ask;
 mod commands;
 pub mod diff;
 mod draw;
@@ -9,7 +10,9 @@ mod exit;
 mod json;
 mod output;
 pub mod plan_text;
+mod progress;
 pub mod report;
+mod signals;
 pub mod terminal;
 
 use std::process::ExitCode;

@@ -11,10 +11,9 @@ use super::escape::Escaped;
 use super::output::Output;
 use super::report::Shown;
 use super::terminal::{Ink, Terminal, spread};
-use crate::apply::{Event, StepName};
 use crate::model::plan::Plan;
 use crate::model::{Action, Sources};
-use crate::plan::Half;
+use crate::ops::apply::{Event, Half, StepName};
 use crate::world::World;
 
 /// At most this many running steps are shown.
@@ -72,8 +71,13 @@ impl Progress<'_> {
                 live.iter().for_each(|line| out.push_str(&format!("{line}\n")));
             } else if !terminal.moves && !running.is_empty() && self.now() - reported >= REPORT {
                 reported = self.now();
-                let names: Vec<String> = running.values().take(LIVE_MAX).map(|it| Escaped(it.step.address.as_str()).to_string()).collect();
-                out.push_str(&format!("  running {} for {}, {done} of {total} done\n", names.join(", "), clock(self.now() - begun)));
+                let names: Vec<String> =
+                    running.values().take(LIVE_MAX).map(|it| Escaped(it.step.address.as_str()).to_string()).collect();
+                out.push_str(&format!(
+                    "  running {} for {}, {done} of {total} done\n",
+                    names.join(", "),
+                    clock(self.now() - begun)
+                ));
             }
             let _ = std::io::stderr().lock().write_all(out.as_bytes());
         }
@@ -106,7 +110,8 @@ impl Progress<'_> {
                 }
             }
             Event::Retrying { step, attempt, wait, why } => {
-                let note = format!("attempt {attempt}: {}; again in {:.1} s", super::escape::clipped(&why, 120), wait.as_secs_f64());
+                let note =
+                    format!("attempt {attempt}: {}; again in {:.1} s", super::escape::clipped(&why, 120), wait.as_secs_f64());
                 if !self.output.about.moves {
                     lines.push(format!("  {}  {note}", Escaped(step.address.as_str())));
                 }
@@ -130,12 +135,18 @@ impl Progress<'_> {
             Event::Stopping { running: calls } => {
                 lines.push(match calls {
                     0 => "  stopping: nothing new starts".to_owned(),
-                    calls => format!("  stopping: nothing new starts, {} running may end; again to leave at once", super::report::count(calls, "call")),
+                    calls => format!(
+                        "  stopping: nothing new starts, {} running may end; again to leave at once",
+                        super::report::count(calls, "call")
+                    ),
                 });
             }
             Event::Abandoned { step } => {
                 running.remove(&key(&step));
-                lines.push(format!("  ? {}  left while running; the next apply looks what became of it", Escaped(step.address.as_str())));
+                lines.push(format!(
+                    "  ? {}  left while running; the next apply looks what became of it",
+                    Escaped(step.address.as_str())
+                ));
             }
         }
     }
@@ -147,18 +158,33 @@ impl Progress<'_> {
         spread(&self.output.about, &format!("{head}  {verb}"), &self.output.about.paint(Ink::Quiet, clock(took)))
     }
 
-    fn live(&self, running: &BTreeMap<(u32, bool), Live>, done: usize, total: usize, elapsed: Duration, frame: usize) -> Vec<String> {
+    fn live(
+        &self,
+        running: &BTreeMap<(u32, bool), Live>,
+        done: usize,
+        total: usize,
+        elapsed: Duration,
+        frame: usize,
+    ) -> Vec<String> {
         let terminal = self.output.about;
-        let spinner = if terminal.unicode { ["⠋", "⠙", "⠸", "⠴", "⠦", "⠇"][frame % 6] } else { ["|", "/", "-", "\\"][frame % 4] };
+        let spinner = if terminal.unicode {
+            ["⠋", "⠙", "⠸", "⠴", "⠦", "⠇"][frame % 6]
+        } else {
+            ["|", "/", "-", "\\"][frame % 4]
+        };
         let mut oldest: Vec<&Live> = running.values().collect();
         oldest.sort_by_key(|live| live.since);
-        let mut lines: Vec<String> = oldest.iter().take(LIVE_MAX).map(|live| {
-            let doing = verb(&live.step, &self.plan.changes[live.step.change as usize].action, false);
-            let usual = live.usual.map(|usual| format!(" of ~{}", clock(usual))).unwrap_or_default();
-            let note = if live.note.is_empty() { String::new() } else { format!("  {}", live.note) };
-            let left = format!("{spinner} {} {doing}{note}", Escaped(live.step.address.as_str()));
-            clip_to(&spread(&terminal, &left, &format!("{}{usual}", clock(self.now() - live.since))), terminal.width)
-        }).collect();
+        let mut lines: Vec<String> = oldest
+            .iter()
+            .take(LIVE_MAX)
+            .map(|live| {
+                let doing = verb(&live.step, &self.plan.changes[live.step.change as usize].action, false);
+                let usual = live.usual.map(|usual| format!(" of ~{}", clock(usual))).unwrap_or_default();
+                let note = if live.note.is_empty() { String::new() } else { format!("  {}", live.note) };
+                let left = format!("{spinner} {} {doing}{note}", Escaped(live.step.address.as_str()));
+                clip_to(&spread(&terminal, &left, &format!("{}{usual}", clock(self.now() - live.since))), terminal.width)
+            })
+            .collect();
         if running.len() > LIVE_MAX {
             lines.push(format!("  and {} more", running.len() - LIVE_MAX));
         }
@@ -172,7 +198,11 @@ impl Progress<'_> {
 
 fn clip_to(line: &str, width: usize) -> String {
     let first = line.lines().next().unwrap_or("");
-    if super::terminal::columns(first) <= width { first.to_owned() } else { first.chars().take(width.saturating_sub(1)).collect() }
+    if super::terminal::columns(first) <= width {
+        first.to_owned()
+    } else {
+        first.chars().take(width.saturating_sub(1)).collect()
+    }
 }
 
 fn symbol(terminal: &Terminal, step: &StepName) -> (&'static str, Ink) {

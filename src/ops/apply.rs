@@ -10,10 +10,10 @@ use super::author::Author;
 use super::connections::Connections;
 use super::project::Failure;
 use super::workspace::Workspace;
-use crate::apply::{self, ApplyOptions, Connect, Event, Journal, Outcome, RecoverOptions, Recovered, Stop, Surroundings};
-use crate::model::{
-    Action, Address, Code, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value,
-};
+use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
+pub use crate::apply::{Event, Recovered, StepName, Stop};
+use crate::model::{Action, Address, Code, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
+pub use crate::plan::Half;
 use crate::plan::check_fits;
 use crate::providers::registry;
 use crate::state::{Revision, Run, RunHeader, Settlement};

@@ -17,11 +17,14 @@ pub fn author(settings: &Settings) -> Author {
     let variable = |name: &str| (settings.variable)(name).filter(|value| !value.is_empty());
     let who = match variable("GITHUB_ACTOR").filter(|_| variable("GITHUB_ACTIONS").is_some()) {
         Some(actor) => {
-            let request = variable("GITHUB_REF").and_then(|it| Some(it.strip_prefix("refs/pull/")?.split('/').next()?.to_owned()));
+            let request =
+                variable("GITHUB_REF").and_then(|it| Some(it.strip_prefix("refs/pull/")?.split('/').next()?.to_owned()));
             let request = request.map(|number| format!(" (PR {number})")).unwrap_or_default();
             format!("ci for {actor}{request}")
         }
-        None => variable("USER").or_else(|| variable("LOGNAME")).unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
+        None => variable("USER")
+            .or_else(|| variable("LOGNAME"))
+            .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
     };
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     Author { who, host, commit: commit(settings) }

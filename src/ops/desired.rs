@@ -10,12 +10,12 @@ use super::given;
 use super::project::Failure;
 use super::refresh::patiently;
 use super::workspace::{Workspace, store_name};
+use crate::apply::Connect;
 use crate::eval::Outside;
 use crate::expand::{Expansion, Known, Question, Request, expand};
 use crate::model::expr::Reference;
 use crate::model::schema::Given;
 use crate::model::value::Unknown;
-use crate::apply::Connect;
 use crate::model::{
     Address, Code, Data, Desired, DesiredProvider, Diagnostic, Expr, ExprKind, Fields, Name, ProviderName, Schemas, SourceId,
     Sources, Span, Step, Value,

@@ -2,9 +2,9 @@
 
 pub mod apply;
 pub mod author;
-pub mod consent;
 pub mod check;
 pub mod connections;
+pub mod consent;
 pub mod desired;
 pub mod environment;
 pub mod estimate;

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod apply;
 mod check;
 mod look;
 mod plan;
@@ -33,6 +34,8 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
     match command {
         Command::Check(args) => check::run(context, &args),
         Command::Plan(args) => plan::run(context, &args).await,
+        Command::Apply(args) => apply::apply(context, &args).await,
+        Command::Destroy(args) => apply::destroy(context, &args).await,
         Command::Graph(args) => look::graph(context, &args).await,
         Command::Why(args) => look::why(context, &args).await,
         Command::Status => stored::status(context).await,

@@ -1,0 +1,43 @@
+//! Asking a person, on a terminal only.
+
+use std::io::{BufRead, Write};
+
+use super::output::Output;
+
+/// What somebody answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    Yes,
+    No,
+    Details,
+}
+
+/// Whether anybody can be asked.
+pub fn can_ask(output: &Output) -> bool {
+    use std::io::IsTerminal;
+    output.about.asks && !output.no_input && !output.json && std::io::stdin().is_terminal()
+}
+
+/// `question [y/N/d=details]`. The end of the input is a no.
+pub fn yes_no_details(question: &str) -> Answer {
+    match line(&format!("{question} [y/N/d=details] ")).as_deref().map(str::trim) {
+        Some("y" | "Y" | "yes") => Answer::Yes,
+        Some("d" | "D" | "details") => Answer::Details,
+        _ => Answer::No,
+    }
+}
+
+/// Whether somebody types exactly that text.
+pub fn typed(question: &str, expected: &str) -> bool {
+    line(&format!("{question}: ")).is_some_and(|line| line.trim() == expected)
+}
+
+fn line(prompt: &str) -> Option<String> {
+    let mut stderr = std::io::stderr().lock();
+    stderr.write_all(prompt.as_bytes()).and_then(|()| stderr.flush()).ok()?;
+    let mut line = String::new();
+    match std::io::stdin().lock().read_line(&mut line) {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(line),
+    }
+}
