@@ -38,7 +38,12 @@ struct Inner {
     /// Lines of the journal, from the first on.
     journal: Vec<Arc<str>>,
     seq: u64,
+    /// How many requests would have to be done once more.
+    unsaved: usize,
 }
+
+/// So many requests are done once more at a start, rather than writing everything down.
+const UNSAVED_MAX: usize = 500;
 
 struct Slot {
     cloud: Box<dyn Cloud>,
@@ -52,7 +57,7 @@ impl Clouds {
     /// Errors: [`OpenError::Held`] if another process serves that directory; a diagnostic if it is damaged or cannot be written.
     pub fn open(providers: &[Arc<dyn Provider>], dir: Option<&Path>, faults: Faults, world: &World) -> Result<Clouds, OpenError> {
         let made = providers.iter().filter_map(|it| Some((it.schema().name.clone(), Slot { cloud: it.cloud()?, before: None })));
-        let mut inner = Inner { clouds: made.collect(), faults, journal: Vec::new(), seq: 0 };
+        let mut inner = Inner { clouds: made.collect(), faults, journal: Vec::new(), seq: 0, unsaved: 0 };
         let store = match dir {
             None => None,
             Some(dir) => {
@@ -138,6 +143,7 @@ impl Clouds {
             }
         };
         let changed = slot.cloud.version() != version;
+        inner.unsaved += usize::from(changed);
         inner.seq += 1;
         let entry = entry_of(inner.seq, now, provider, request, &reply, effects);
         let line = serde_json::to_string(&entry).expect("an entry is JSON");
@@ -160,13 +166,18 @@ impl Clouds {
         slot.cloud.respond(request, now, &mut Vec::new())
     }
 
-    /// Writes what each cloud holds, so that a later start need not do all requests once more. A snapshot that cannot be written
-    /// is not missed.
+    /// Writes what each cloud holds, if a later start would have to do many requests once more.
     pub(super) fn keep_snapshots(&self) {
         let Some(store) = &self.store else { return };
-        let inner = self.lock();
-        for (name, slot) in &inner.clouds {
-            let _ = store.write_snapshot(name, &Snapshot { through: inner.seq, state: slot.cloud.save() });
+        let mut inner = self.lock();
+        if inner.unsaved <= UNSAVED_MAX {
+            return;
+        }
+        let snapshot = |slot: &Slot| Snapshot { through: inner.seq, state: slot.cloud.save() };
+        // One that cannot be written is not missed: the journal has everything.
+        let written = inner.clouds.iter().all(|(name, slot)| store.write_snapshot(name, &snapshot(slot)).is_ok());
+        if written {
+            inner.unsaved = 0;
         }
     }
 
@@ -197,6 +208,7 @@ impl Inner {
                 let time = entry.time.parse().map_err(|_| format!("entry {} has no time", entry.seq))?;
                 let request = kept.request(&entry.method).ok_or_else(|| format!("entry {} is no request", entry.seq))?;
                 slot.cloud.respond(&request, time, &mut Vec::new());
+                self.unsaved += 1;
             }
         }
         Ok(())

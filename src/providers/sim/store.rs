@@ -7,7 +7,7 @@
 //! DATA/url             where they are served
 //! DATA/key             32 bytes, 0600
 //! DATA/journal.jsonl   appended and synced before a request is answered
-//! DATA/fly.snapshot    written anew at each start and end
+//! DATA/fly.snapshot    written anew when many requests have come since
 //! ```
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -112,9 +112,10 @@ impl Store {
             Err(TryLockError::WouldBlock) => return Err(OpenError::Held),
             Err(TryLockError::Error(error)) => return Err(failed("`lock`", error)),
         }
+        // First the journal, then the key, whose making syncs the directory and so both names in it.
+        let mut file = private(&dir.join("journal.jsonl")).map_err(|error| failed("`journal.jsonl`", error))?;
         let key = key(dir, world).map_err(|error| failed("`key`", error))?;
         let sealer = Sealer::new(&key, world.clone());
-        let mut file = private(&dir.join("journal.jsonl")).map_err(|error| failed("`journal.jsonl`", error))?;
         let mut text = Vec::new();
         file.read_to_end(&mut text).map_err(|error| failed("`journal.jsonl`", error))?;
         // What follows the last newline was not durable, so nobody was answered.
@@ -168,8 +169,11 @@ impl Store {
         replace(&self.dir.join(format!("{provider}.snapshot")), self.sealer.seal(provider, &clear).as_bytes())
     }
 
+    /// Readers see all of it or nothing. It need not outlive the machine, so it is not synced.
     pub fn write_url(&self, url: &str) -> std::io::Result<()> {
-        replace(&self.dir.join("url"), url.as_bytes())
+        let new = self.dir.join("url.new");
+        std::fs::write(&new, url)?;
+        std::fs::rename(&new, self.dir.join("url"))
     }
 
     pub fn forget_url(&self) {

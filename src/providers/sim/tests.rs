@@ -89,7 +89,32 @@ async fn what_was_answered_outlives_a_process_that_is_killed() {
     let contents = second.clouds().contents("fly");
     drop(rig);
     second.close().await;
-    // This time there is a snapshot of all of it.
+    assert_eq!(again(dir.path()).await.clouds().contents("fly"), contents);
+}
+
+#[tokio::test]
+async fn after_many_requests_there_is_a_snapshot_and_nothing_is_done_twice() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let first = server(Some(dir.path())).await;
+    let rig = client(&first);
+    make_app(&rig, "shop-api").await;
+    let inputs = |number: usize| {
+        let given = vec![("app", text("shop-api")), ("name", text(&format!("KEY_{number}"))), ("value", text("x"))];
+        rig.call("secret", "op-7", CallAction::Create { inputs: rig.inputs("secret", given) })
+    };
+    let calls: Vec<_> = (0..600).map(inputs).collect();
+    let mut running = tokio::task::JoinSet::new();
+    for call in calls {
+        let connection = rig.connection.clone();
+        running.spawn(async move { connection.perform(&call).await.map(|_| ()) });
+    }
+    while let Some(done) = running.join_next().await {
+        done.expect("no panic").expect("it is taken");
+    }
+    let contents = first.clouds().contents("fly");
+    drop(rig);
+    first.close().await;
+    assert!(dir.path().join("fly.snapshot").exists());
     assert_eq!(again(dir.path()).await.clouds().contents("fly"), contents);
 }
 
