@@ -21,8 +21,8 @@ use crate::state::View;
 /// What a step is taken to last while there are too few past runs to tell.
 const USUAL: Duration = Duration::from_secs(1);
 
-pub(super) async fn run(plan: &Plan, surroundings: Surroundings, options: &ApplyOptions) -> Outcome {
-    let mut dispatcher = Dispatcher::new(plan, surroundings, options);
+pub(super) async fn run(plan: &Plan, view: Arc<View>, surroundings: Surroundings, options: &ApplyOptions) -> Outcome {
+    let mut dispatcher = Dispatcher::new(plan, view, surroundings, options);
     dispatcher.tell_layout();
     dispatcher.refuse_blocked();
     dispatcher.run().await;
@@ -74,9 +74,8 @@ enum StepState {
 }
 
 impl<'p> Dispatcher<'p> {
-    fn new(plan: &'p Plan, with: Surroundings, options: &'p ApplyOptions) -> Dispatcher<'p> {
+    fn new(plan: &'p Plan, view: Arc<View>, with: Surroundings, options: &'p ApplyOptions) -> Dispatcher<'p> {
         let steps = steps(plan);
-        let view = with.journal.view();
         let count = steps.all.len();
         let mut waiting = vec![Vec::new(); count];
         let mut open_waits = vec![0; count];

@@ -34,6 +34,7 @@ pub use recover::{RecoverOptions, Recovered, recover};
 
 use crate::model::{Address, DesiredProvider, Diagnostic, Digest, Plan, Sources, Value};
 use crate::providers::contract::Connection;
+use crate::state::View;
 use crate::world::World;
 
 /// Makes connections to provider instances, each when it is first needed.
@@ -97,5 +98,7 @@ impl Default for ApplyOptions {
 /// Never fails as a whole: the outcome says what was done, what failed and why, and what was not started. Dropping the future
 /// abandons running calls without a word, as a kill would: an open intent is the mark.
 pub async fn apply(plan: &Plan, surroundings: Surroundings, options: &ApplyOptions) -> Outcome {
-    dispatch::run(plan, surroundings, options).await
+    // As of now: what recovery has just settled is in it.
+    let view = Arc::new(surroundings.journal.with_latest(View::clone).await);
+    dispatch::run(plan, view, surroundings, options).await
 }

@@ -65,7 +65,7 @@ pub fn completed(mut draft: Record, kind: &Kind, answer: &Fields, before: Option
 }
 
 /// Secret texts that are long enough to be recognised.
-fn secret_texts(fields: &Fields) -> Vec<Arc<str>> {
+pub fn secret_texts(fields: &Fields) -> Vec<Arc<str>> {
     const SHORTEST: usize = 8;
     fn collect(value: &Value, secret: bool, out: &mut Vec<Arc<str>>) {
         let secret = secret || value.mark.secret;

@@ -125,7 +125,7 @@ impl Task {
             Ok((kind, connection)) => {
                 self.world.clock.sleep(self.wait).await;
                 match self.look(kind, &**connection).await {
-                    Looked::Done(answer) => self.done(kind, &answer),
+                    Looked::Done(answer) => self.done(kind, &answer).await,
                     Looked::NotDone => (Settlement::Absent, Vec::new(), "it had not happened".to_owned()),
                     Looked::CannotTell(words) => (Settlement::Flagged, Vec::new(), words),
                 }
@@ -163,7 +163,7 @@ impl Task {
     }
 
     /// It had happened: what state holds of it from now on.
-    fn done(&self, kind: &Kind, answer: &Answer) -> (Settlement, Vec<RecordWrite>, String) {
+    async fn done(&self, kind: &Kind, answer: &Answer) -> (Settlement, Vec<RecordWrite>, String) {
         let intent = &self.open.intent;
         let address = intent.address.clone();
         let writes = match (intent.call, &intent.before) {
@@ -172,7 +172,8 @@ impl Task {
             (IntentCall::Create | IntentCall::Update, before) => {
                 let record = completed(self.draft(before.as_deref()), kind, &answer.attributes, before.as_deref());
                 // A create beside a record that is still there was to replace it.
-                let replaced = intent.call == IntentCall::Create && self.journal.view().records.contains_key(&address);
+                let recorded = self.journal.with_latest(|view| view.records.contains_key(&address)).await;
+                let replaced = intent.call == IntentCall::Create && recorded;
                 let room = replaced.then(|| RecordWrite::Depose(address));
                 room.into_iter().chain([RecordWrite::Put(Arc::new(record))]).collect()
             }

@@ -20,7 +20,7 @@ mod standing;
 mod start;
 pub mod steps;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

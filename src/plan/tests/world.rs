@@ -78,11 +78,19 @@ impl World {
         Arc::make_mut(self.records.get_mut(&address(at)).expect("recorded"))
     }
 
+    /// All kinds are found again in this way.
+    pub fn recovers_by(&mut self, recovery: Recovery) {
+        let schema = Arc::make_mut(self.schemas.providers.get_mut("test").unwrap());
+        schema.kinds.values_mut().for_each(|kind| Arc::make_mut(kind).recovery = recovery);
+    }
+
     pub fn desired(&self) -> Desired {
+        let mut resources: Vec<DesiredResource> = self.resources.values().cloned().collect();
+        resources.iter_mut().for_each(|it| it.kind = self.schemas.kind(&it.kind.name).unwrap().clone());
         Desired {
             stack: "shop".into(),
             environment: "test".into(),
-            resources: self.resources.values().cloned().collect(),
+            resources,
             outputs: self.declared_outputs.clone(),
             moved: self.moved.clone(),
             forget: self.forget.clone(),

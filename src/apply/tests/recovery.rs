@@ -1,0 +1,195 @@
+//! Lost answers and killed runs: nothing orphaned, doubled or forgotten.
+
+use std::time::Duration;
+
+use super::rig::{Fault, Rig, bury};
+use crate::model::Code;
+use crate::model::schema::{Recovery, ReplaceOrder};
+use crate::plan::tests::world::{address, app, attribute};
+use crate::state::Settlement;
+
+const CLASSES: [Recovery; 5] = [
+    Recovery::Keyed { remembered: Duration::from_secs(3600) },
+    Recovery::Named,
+    Recovery::Tagged { settle: Duration::from_secs(10) },
+    Recovery::Put,
+    Recovery::Opaque { settle: Duration::from_secs(10) },
+];
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_found_within_the_run() {
+    for class in CLASSES {
+        let mut rig = Rig::new();
+        rig.declared.recovers_by(class);
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.platform.meets("create test.app.a", [Fault::LostAfter]);
+        assert_eq!(rig.apply().await.words(), ["done test.app.a"], "{class:?}");
+        assert_eq!((rig.platform.calls().len(), rig.platform.names().len()), (1, 1));
+        rig.declared.redeclare(app("a").with("name", "x").with("note", "1"));
+        rig.platform.meets("update test.app.a", [Fault::LostAfter]);
+        assert_eq!(rig.apply().await.words(), ["done test.app.a"], "{class:?}");
+        rig.declared.remove("test.app.a");
+        rig.platform.meets("delete test.app.a", [Fault::LostAfter]);
+        assert_eq!(rig.apply().await.words(), ["done test.app.a"], "{class:?}");
+        assert!(rig.state.view().records.is_empty() && rig.plan().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_is_lost_is_repeated_under_the_same_token_but_for_opaque_kinds() {
+    for class in CLASSES {
+        let mut rig = Rig::new();
+        rig.declared.recovers_by(class);
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.platform.meets("create test.app.a", [Fault::LostBefore]);
+        let ran = rig.apply().await;
+        if matches!(class, Recovery::Opaque { .. }) {
+            assert_eq!(ran.words(), ["failed test.app.a SW0503"]);
+            continue;
+        }
+        assert_eq!(ran.words(), ["done test.app.a"], "{class:?}");
+        let tokens = rig.platform.tokens.lock().unwrap().clone();
+        assert!(tokens.len() == 2 && tokens[0] == tokens[1]);
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_stays_open_and_blocks_only_what_depends_on_it() {
+    let mut rig = Rig::new();
+    rig.declared.recovers_by(Recovery::Opaque { settle: Duration::from_secs(10) });
+    rig.declared.declare(app("a").with("name", "x"));
+    rig.declared.declare(app("b").with("name", "y").with("note", attribute("test.app.a", "id")));
+    rig.declared.declare(app("c").with("name", "z"));
+    rig.platform.meets("create test.app.a", [Fault::LostAfter]);
+    *rig.platform.cannot_tell.lock().unwrap() = true;
+    let ran = rig.apply().await;
+    let expected =
+        ["done test.app.c", "failed test.app.a SW0611", "not started test.app.b: it waits for `test.app.a`, which failed"];
+    assert_eq!(ran.words(), expected);
+    assert_eq!((ran.outcome.open.clone(), rig.state.view().open.len()), (vec![address("test.app.a")], 1));
+    let ran = rig.apply().await;
+    assert_eq!(ran.recovered[0].how, Settlement::Flagged);
+    assert_eq!(ran.words(), expected[1..]);
+    assert_eq!(rig.platform.calls().iter().filter(|call| *call == "create test.app.a").count(), 1, "nothing is guessed");
+    *rig.platform.cannot_tell.lock().unwrap() = false;
+    let ran = rig.apply().await;
+    assert_eq!(ran.recovered[0].how, Settlement::Adopted);
+    assert!(ran.outcome.is_complete(), "{:?}", ran.words());
+    assert!(rig.plan().is_empty());
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_after_the_effect_leaves_nothing_doubled() {
+    let mut rig = Rig::new();
+    rig.declared.declare(app("a").with("name", "x"));
+    rig.declared.declare(app("b").with("name", "y").with("note", attribute("test.app.a", "id")));
+    rig.platform.meets("create test.app.a", [Fault::HangAfter]);
+    rig.killed_when(|platform| !platform.names().is_empty()).await;
+    let ran = rig.apply().await;
+    assert_eq!(ran.recovered[0].how, Settlement::Adopted);
+    assert!(ran.outcome.is_complete(), "{:?}", ran.words());
+    assert_eq!(rig.platform.names(), ["x", "y"]);
+    assert_eq!(rig.platform.calls(), ["create test.app.a", "create test.app.b"]);
+    assert!(rig.plan().is_empty(), "{:#?}", rig.plan().changes);
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_before_the_effect_leaves_nothing_forgotten() {
+    let mut rig = Rig::new();
+    rig.declared.declare(app("a").with("name", "x"));
+    rig.platform.meets("create test.app.a", [Fault::HangBefore]);
+    rig.killed_when(|platform| !platform.calls().is_empty()).await;
+    let ran = rig.apply().await;
+    assert_eq!(ran.recovered[0].how, Settlement::Absent);
+    assert_eq!(ran.words(), ["done test.app.a"]);
+    assert_eq!(rig.platform.names(), ["x"]);
+}
+
+#[tokio::test]
+async fn updates_and_destroys_that_were_killed_are_settled() {
+    for (fault, how) in [(Fault::HangAfter, Settlement::Adopted), (Fault::HangBefore, Settlement::Absent)] {
+        let mut rig = Rig::new();
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.apply().await;
+        rig.declared.redeclare(app("a").with("name", "x").with("note", "1"));
+        rig.platform.meets("update test.app.a", [fault.clone()]);
+        rig.killed_when(|platform| platform.calls().contains(&"update test.app.a".to_owned())).await;
+        let ran = rig.apply().await;
+        assert_eq!(ran.recovered[0].how, how);
+        assert!(rig.plan().is_empty());
+        rig.declared.remove("test.app.a");
+        rig.platform.meets("delete test.app.a", [fault.clone()]);
+        rig.killed_when(|platform| platform.calls().contains(&"delete test.app.a".to_owned())).await;
+        let ran = rig.apply().await;
+        assert_eq!(ran.recovered[0].how, how);
+        assert!(rig.platform.names().is_empty() && rig.state.view().records.is_empty() && rig.plan().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_replacement_that_was_killed_between_its_halves_is_finished() {
+    let declared = |name: &str, region: &str| {
+        let mut it = app("a").with("name", name).with("region", region);
+        it.0.lifecycle.replace = Some(ReplaceOrder::CreateFirst);
+        it
+    };
+    let mut rig = Rig::new();
+    rig.declared.declare(declared("x", "cdg"));
+    rig.apply().await;
+    rig.declared.redeclare(declared("x2", "fra"));
+    rig.platform.meets("create test.app.a", [Fault::HangAfter]);
+    rig.killed_when(|platform| platform.names().len() == 2).await;
+    let ran = rig.apply().await;
+    assert_eq!(ran.recovered[0].how, Settlement::Adopted);
+    assert!(ran.outcome.is_complete(), "{:?}", ran.words());
+    assert_eq!(rig.platform.names(), ["x2"]);
+    assert!(rig.plan().is_empty(), "{:#?}", rig.plan().changes);
+}
+
+#[tokio::test]
+async fn a_run_that_is_killed_anywhere_is_finished_by_the_next() {
+    let mut settled = 0;
+    for steps in 0.. {
+        let mut rig = Rig::new();
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.declared.declare(app("b").with("name", "y").with("note", attribute("test.app.a", "id")));
+        rig.declared.declare(app("c").with("name", "z").with("note", attribute("test.app.b", "id")));
+        let turns = std::cell::Cell::new(0);
+        let killed = {
+            let mut applying = std::pin::pin!(rig.apply());
+            loop {
+                tokio::select! {
+                    biased;
+                    _ = &mut applying => break false,
+                    () = tokio::task::yield_now() => {
+                        turns.set(turns.get() + 1);
+                        if turns.get() > steps { break true }
+                    }
+                }
+            }
+        };
+        bury().await;
+        let ran = rig.apply().await;
+        assert!(ran.outcome.is_complete(), "killed {killed} after {steps}: {:?}", ran.words());
+        assert_eq!(rig.platform.names(), ["x", "y", "z"]);
+        assert!(rig.plan().is_empty(), "killed after {steps}: {:#?}", rig.plan().changes);
+        settled += ran.recovered.len();
+        if !killed {
+            break;
+        }
+    }
+    assert!(settled > 3, "some were killed between intent and outcome: {settled}");
+}
+
+#[tokio::test]
+async fn a_call_that_never_answers_is_given_up_and_looked_for() {
+    let mut rig = Rig::new();
+    rig.declared.declare(app("a").with("name", "x"));
+    rig.platform.meets("create test.app.a", [Fault::HangAfter]);
+    assert_eq!(rig.apply().await.words(), ["done test.app.a"]);
+    rig.declared.redeclare(app("a").with("name", "x").with("note", "1"));
+    rig.platform.meets("update test.app.a", [Fault::HangBefore]);
+    let ran = rig.apply().await;
+    assert_eq!(ran.outcome.failed[0].diagnostic.code, Code::Unavailable, "its time is over");
+    assert!(rig.state.view().open.is_empty());
+}
