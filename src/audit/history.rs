@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{Address, Diagnostic};
 use crate::state::log::{RunHeader, lease_of, revision_of};
-use crate::state::{Revision, State};
+use crate::state::{Body, RecordWrite, Revision, State};
 
 /// One revision and the run that made it.
 #[derive(Clone, Debug)]
@@ -39,4 +39,22 @@ pub async fn history(state: &State, addresses: &[Address]) -> Result<Vec<Past>, 
         }
     }
     Ok(past)
+}
+
+/// Every address that the log ever wrote about, ordered.
+pub async fn addresses(state: &State) -> Result<BTreeSet<Address>, Box<Diagnostic>> {
+    let entries = state.entries().await?;
+    let mut all = BTreeSet::new();
+    let view = state.replay(&entries, |_, _, body| match body {
+        Body::Intent(intent) => drop(all.insert(intent.address.clone())),
+        Body::Write(write) => all.extend(write.writes.iter().filter_map(|write| match write {
+            RecordWrite::Put(record) => Some(record.address.clone()),
+            RecordWrite::Remove(address) | RecordWrite::Depose(address) => Some(address.clone()),
+            RecordWrite::Move { to, .. } => Some(to.clone()),
+            RecordWrite::RemoveDeposed { .. } => None,
+        })),
+        _ => {}
+    })?;
+    all.extend(view.records.into_keys());
+    Ok(all)
 }

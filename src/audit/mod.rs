@@ -12,5 +12,5 @@ mod tests;
 
 pub use blame::{Blame, blame};
 pub use changes::{CallMade, Changed, FieldDiff, OutputDiff, RevisionDetail, diff, show};
-pub use history::{Past, history};
+pub use history::{Past, addresses, history};
 pub use verify::{Check, Finding, Verification, verify};

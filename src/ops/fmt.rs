@@ -63,7 +63,8 @@ fn these(named: &[PathBuf]) -> (Texts, Vec<Diagnostic>) {
 fn read_one(path: &Path) -> Result<(String, Option<PathBuf>, String), Box<Diagnostic>> {
     let stdin = path.as_os_str() == "-";
     let name = if stdin { "stdin".to_owned() } else { path.display().to_string() };
-    let unreadable = |error: std::io::Error| Box::new(Code::Unreadable.error(format!("`{name}` cannot be read: {}", words(&error))));
+    let unreadable =
+        |error: std::io::Error| Box::new(Code::Unreadable.error(format!("`{name}` cannot be read: {}", words(&error))));
     let mut bytes = Vec::new();
     let limit = super::files::FILE_MAX + 1;
     if stdin {

@@ -1,6 +1,7 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
 pub mod apply;
+pub mod audit;
 pub mod author;
 pub mod check;
 pub mod connections;
@@ -10,6 +11,7 @@ pub mod environment;
 pub mod estimate;
 pub mod explain;
 pub mod files;
+pub mod fmt;
 pub mod given;
 pub mod graph;
 pub mod plan;
@@ -17,6 +19,7 @@ pub mod project;
 pub mod rebuild;
 pub mod refresh;
 pub mod settings;
+pub mod sim;
 pub mod stored;
 pub mod why;
 pub mod workspace;

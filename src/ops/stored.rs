@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::environment;
 use super::project::{self, Failure};
 use super::settings::Settings;
+use crate::lang::program::Program;
 use crate::model::{Address, Code, Diagnostic, Record, Sources};
 use crate::providers::registry;
 use crate::state::State;
@@ -22,26 +23,33 @@ pub struct Stored {
 ///
 /// Errors: [`Code::UnknownEnvironment`], and those of opening a state.
 pub async fn open(settings: &Settings, named: Option<&str>) -> Result<Stored, Failure> {
-    let checked = project::check(settings, Arc::new(registry::schemas()), Sources::default());
-    let (stack, environment) = match (&checked.program, named) {
-        (Some(program), named) => match environment::choose(program, named) {
-            Ok(environment) => (program.stack.name.to_string(), environment.name.to_string()),
-            Err(diagnostic) => match named.filter(|name| has_state(settings, name)) {
-                Some(name) => (program.stack.name.to_string(), name.to_owned()),
-                None => return Err(diagnostic.into()),
-            },
-        },
-        (None, Some(name)) if has_state(settings, name) => (String::new(), name.to_owned()),
-        (None, _) => {
-            if let [only] = &environments_with_state(settings)[..] {
-                (String::new(), only.clone())
-            } else {
-                return Err(Failure::new(checked.diagnostics, checked.sources));
-            }
-        }
-    };
+    let (stack, environment) = names(settings, named)?;
     let state = State::open(&settings.state_root(), &environment, &settings.world).await?;
     Ok(Stored { stack, environment, state })
+}
+
+/// The environment that [`open`] would open; the state itself is not looked at.
+pub fn environment_name(settings: &Settings, named: Option<&str>) -> Result<String, Failure> {
+    names(settings, named).map(|(_, environment)| environment)
+}
+
+fn names(settings: &Settings, named: Option<&str>) -> Result<(String, String), Failure> {
+    let checked = project::check(settings, Arc::new(registry::schemas()), Sources::default());
+    let of_program = |program: &Program| program.stack.name.to_string();
+    match (&checked.program, named) {
+        (Some(program), named) => match environment::choose(program, named) {
+            Ok(environment) => Ok((of_program(program), environment.name.to_string())),
+            Err(diagnostic) => match named.filter(|name| has_state(settings, name)) {
+                Some(name) => Ok((of_program(program), name.to_owned())),
+                None => Err(diagnostic.into()),
+            },
+        },
+        (None, Some(name)) if has_state(settings, name) => Ok((String::new(), name.to_owned())),
+        (None, _) => match &environments_with_state(settings)[..] {
+            [only] if named.is_none() => Ok((String::new(), only.clone())),
+            _ => Err(Failure::new(checked.diagnostics, checked.sources)),
+        },
+    }
 }
 
 fn has_state(settings: &Settings, name: &str) -> bool {

@@ -32,7 +32,9 @@ pub fn run(context: &Context<'_>, args: &FmtArgs) -> Result<Exit, Failure> {
     }
     output.about(&match (changed.len(), args.check || args.diff) {
         (0, _) => format!("{} in form\n", report::count(files.len(), "file")),
-        (some, true) => format!("{} of {} not in form; `stackwright fmt` writes them\n", some, report::count(files.len(), "file")),
+        (some, true) => {
+            format!("{} of {} not in form; `stackwright fmt` writes them\n", some, report::count(files.len(), "file"))
+        }
         (some, false) => format!("{} laid out\n", report::count(some, "file")),
     });
     Ok(if args.check && !changed.is_empty() { Exit::Differences } else { Exit::Done })

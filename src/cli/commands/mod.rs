@@ -1,9 +1,12 @@
 //! One file a command.
 
 mod apply;
+mod audit;
 mod check;
+mod fmt;
 mod look;
 mod plan;
+mod sim;
 mod small;
 mod stored;
 
@@ -44,10 +47,12 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Explain(args) => small::explain(context, &args),
         Command::Completions(args) => small::completions(context, &args),
         Command::Version => small::version(context),
-        _ => todo_command(),
+        Command::Fmt(args) => fmt::run(context, &args),
+        Command::Show(args) => audit::show(context, &args).await,
+        Command::History(args) => audit::history(context, &args).await,
+        Command::Diff(args) => audit::diff(context, &args).await,
+        Command::Blame(args) => audit::blame(context, &args).await,
+        Command::Verify => audit::verify(context).await,
+        Command::Sim(args) => sim::run(context, &args).await,
     }
-}
-
-fn todo_command() -> Result<Exit, Failure> {
-    Ok(Exit::Failed)
 }
