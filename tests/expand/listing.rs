@@ -1,0 +1,115 @@
+//! What came of an expansion, as lines.
+
+use stackwright::eval::Nothing;
+use stackwright::expand::{Expansion, Known, Request, expand};
+use stackwright::lang::{Checked, load};
+use stackwright::model::{Address, Data, Desired, DesiredResource, Diagnostic, EdgeReason, Fields, Name, Sources, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a case is expanded for.
+#[derive(Default)]
+pub struct Setting {
+    pub environment: String,
+    pub inputs: BTreeMap<Name, Value>,
+    pub secrets: BTreeMap<Address, Value>,
+    pub data: BTreeMap<Address, Fields>,
+    pub names: BTreeMap<Address, BTreeMap<Name, Name>>,
+    pub simulated: bool,
+    /// Only resources whose address begins so are listed.
+    pub only: Option<String>,
+}
+
+pub fn checked(text: &str) -> Checked {
+    let schemas = Arc::new(stackwright::providers::registry::schemas());
+    load(Sources::default(), vec![("case.stack".into(), text.into())], schemas)
+}
+
+/// Expands a program's text; every message is a line.
+pub fn list(text: &str, setting: &Setting) -> Vec<String> {
+    let checked = checked(text);
+    let said = |diagnostics: &[Diagnostic]| diagnostics.iter().map(|it| diagnostic(it, &checked.sources)).collect::<Vec<_>>();
+    let Some(program) = &checked.program else { return said(&checked.diagnostics) };
+    let known = Known {
+        names: setting.names.clone(),
+        data: setting.data.clone(),
+        secrets: setting.secrets.clone(),
+        simulated: setting.simulated,
+        store_id: "test",
+    };
+    let request = Request { environment: &setting.environment, inputs: &setting.inputs, known, outside: &Nothing };
+    match expand(program, &request) {
+        Err(errors) => said(&errors),
+        Ok(Expansion::Asks { questions, .. }) => {
+            let line = |arguments: &Fields| Value::map(arguments.clone()).to_literal();
+            questions.iter().map(|it| format!("asks {} on {} {}", it.address, it.provider, line(&it.arguments))).collect()
+        }
+        Ok(Expansion::Done(desired)) => {
+            let mut lines = of_desired(&desired, setting.only.as_deref());
+            lines.extend(said(&desired.warnings));
+            lines
+        }
+    }
+}
+
+fn of_desired(desired: &Desired, only: Option<&str>) -> Vec<String> {
+    let shown = |address: &Address| only.is_none_or(|only| address.as_str().starts_with(only));
+    let mut lines: Vec<String> = desired.resources.iter().filter(|it| shown(&it.address)).flat_map(resource).collect();
+    for instance in &desired.instances {
+        lines.extend(instance.remarks.iter().map(|remark| format!("remark {}: {remark}", instance.address)));
+    }
+    lines.extend(desired.outputs.iter().map(|output| format!("output {} = {}", output.name, value(&output.value))));
+    lines
+}
+
+fn resource(resource: &DesiredResource) -> Vec<String> {
+    let mut lines = vec![format!("{} on {}", resource.address, resource.provider)];
+    let default = |name: &str, value: &Value| match resource.kind.attribute(name).map(|it| &it.given) {
+        Some(stackwright::model::schema::Given::Default(default)) => default == value,
+        _ => false,
+    };
+    let given = resource.attributes.iter().filter(|(name, value)| !default(name, value));
+    lines.extend(given.map(|(name, it)| format!("  {name} = {}", value(it))));
+    if resource.lifecycle.protect {
+        lines.push("  protected".into());
+    }
+    if let Some(set) = &resource.lifecycle.one_at_a_time {
+        lines.push(format!("  one at a time in {set}"));
+    }
+    lines.extend(resource.edges.iter().map(|edge| {
+        let word = match edge.reason {
+            EdgeReason::Reference => "made from",
+            EdgeReason::Instance => "reads the instance of",
+            EdgeReason::After => "after",
+        };
+        format!("  {word} {}", edge.to)
+    }));
+    lines
+}
+
+/// As a literal; an unknown one as what it waits for.
+fn value(it: &Value) -> String {
+    if it.mark.secret {
+        return "(secret)".into();
+    }
+    let fields = |fields: &Fields| {
+        let parts: Vec<String> = fields.iter().map(|(name, field)| format!("{name} = {}", value(field))).collect();
+        if parts.is_empty() { "{}".into() } else { format!("{{ {} }}", parts.join(", ")) }
+    };
+    match &it.data {
+        Data::Unknown(unknown) => {
+            let waits: Vec<&str> = unknown.waits_for.iter().map(Address::as_str).collect();
+            format!("(of {})", waits.join(", "))
+        }
+        Data::List(items) => format!("[{}]", items.iter().map(value).collect::<Vec<_>>().join(", ")),
+        Data::Map(map) => fields(map),
+        Data::Variant(label, map) => format!("{label} {}", fields(map)),
+        _ => it.to_literal(),
+    }
+}
+
+/// Code, place and message.
+pub fn diagnostic(it: &Diagnostic, sources: &Sources) -> String {
+    let place = it.span().and_then(|span| sources.place(span)).map(|place| format!("{place} ")).unwrap_or_default();
+    format!("{} {place}{}", it.code, it.message)
+}
