@@ -41,16 +41,14 @@ pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
 
 /// The tree without its places.
 fn shape(file: &tree::File) -> String {
-    let debug = format!("{file:?}");
-    let mut out = String::with_capacity(debug.len());
     // A place is a field that is written as `span: 0:12..34`.
-    let mut rest = debug.as_str();
-    while let Some(at) = rest.find("span: ").into_iter().chain(rest.find("braces: ")).min() {
-        let after = rest[at..].find(": ").map_or(rest.len(), |colon| at + colon + 2);
-        out.push_str(&rest[..at]);
-        rest = rest[after..].trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == '.');
+    let debug = format!("{file:?}").replace("braces: ", "span: ");
+    let mut parts = debug.split("span: ");
+    let mut out = String::with_capacity(debug.len());
+    out.push_str(parts.next().unwrap_or(""));
+    for part in parts {
+        out.push_str(part.trim_start_matches(|c: char| c.is_ascii_digit() || c == ':' || c == '.'));
     }
-    out.push_str(rest);
     out
 }
 

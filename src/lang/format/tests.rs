@@ -138,3 +138,14 @@ mod generated {
         }
     }
 }
+
+#[test]
+fn long_texts_take_their_time_once() {
+    let shop = include_str!("../../../fixtures/lang/shop.stack");
+    for text in [shop.repeat(40), "# comment\n".repeat(20_000), format!("let a = [{}]\n", "1, ".repeat(10_000))] {
+        let before = std::time::Instant::now();
+        let once = formatted(&text);
+        assert!(before.elapsed().as_secs() < 30, "{:?} for {} bytes", before.elapsed(), text.len());
+        assert!(!once.is_empty());
+    }
+}
