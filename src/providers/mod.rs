@@ -14,3 +14,5 @@ pub mod engine;
 pub mod fly;
 pub mod http;
 pub mod local;
+#[cfg(test)]
+mod wire_fixtures;
