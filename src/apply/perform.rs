@@ -354,6 +354,8 @@ fn intent(id: OperationId, operation: &Operation, ids_before: Vec<String>) -> In
         action: operation.action.clone(),
         inputs: operation.inputs.clone(),
         before: operation.before.clone(),
+        edges: operation.draft.as_ref().map(|draft| draft.edges.clone()).unwrap_or_default(),
+        protect: operation.draft.as_ref().is_some_and(|draft| draft.protect),
         recovery: operation.recovery_word().into(),
         not_after: operation.not_after,
         effect: operation.effect,

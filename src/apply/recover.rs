@@ -186,7 +186,7 @@ impl Task {
         (Settlement::Adopted, writes, words.to_owned())
     }
 
-    /// The record without what the platform computes. What the intent does not say, edges and guards, the next plan adds.
+    /// The record without what the platform computes. What the intent does not say, the next plan adds.
     fn draft(&self, before: Option<&Record>) -> Record {
         let intent = &self.open.intent;
         Record {
@@ -197,8 +197,8 @@ impl Task {
             instance: intent.instance.clone(),
             inputs: intent.inputs.clone(),
             computed: before.map(|record| record.computed.clone()).unwrap_or_default(),
-            edges: before.map(|record| record.edges.clone()).unwrap_or_default(),
-            protect: before.is_some_and(|record| record.protect),
+            edges: intent.edges.clone(),
+            protect: intent.protect,
             replace_on: before.map(|record| record.replace_on.clone()).unwrap_or_default(),
             generation: before.map_or(0, |record| record.generation),
             declared_at: before.map(|record| record.declared_at.clone()).unwrap_or_default(),

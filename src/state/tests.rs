@@ -42,6 +42,8 @@ pub(crate) fn intent(operation: u8, at: &str, inputs: Fields) -> Intent {
         action: "create".into(),
         inputs,
         before: None,
+        edges: Vec::new(),
+        protect: false,
         recovery: "put".into(),
         not_after: Duration::from_secs(30),
         effect: None,

@@ -148,37 +148,50 @@ async fn a_replacement_that_was_killed_between_its_halves_is_finished() {
 
 #[tokio::test]
 async fn a_run_that_is_killed_anywhere_is_finished_by_the_next() {
-    let mut settled = 0;
-    for steps in 0.. {
+    let guarded = |name: &str| {
+        let mut it = app(name).with("name", name);
+        it.0.lifecycle.protect = true;
+        it
+    };
+    let (mut adopted, mut absent) = (0, 0);
+    for at in (0..).map(|step| Duration::from_millis(250 * step)) {
         let mut rig = Rig::new();
-        rig.declared.declare(app("a").with("name", "x"));
-        rig.declared.declare(app("b").with("name", "y").with("note", attribute("test.app.a", "id")));
-        rig.declared.declare(app("c").with("name", "z").with("note", attribute("test.app.b", "id")));
-        let turns = std::cell::Cell::new(0);
-        let killed = {
-            let mut applying = std::pin::pin!(rig.apply());
-            loop {
-                tokio::select! {
-                    biased;
-                    _ = &mut applying => break false,
-                    () = tokio::task::yield_now() => {
-                        turns.set(turns.get() + 1);
-                        if turns.get() > steps { break true }
-                    }
-                }
-            }
+        for (name, uses) in [("a", None), ("b", Some("test.app.a")), ("c", Some("test.app.b"))] {
+            let it = guarded(name);
+            rig.declared.declare(match uses {
+                Some(used) => it.with("note", attribute(used, "id")),
+                None => it,
+            });
+            rig.platform.meets(&format!("create test.app.{name}"), [Fault::Slow(Duration::from_secs(1))]);
+        }
+        let world = rig.world.clone();
+        let killed = tokio::select! {
+            biased;
+            _ = rig.apply() => false,
+            () = world.clock.sleep(at) => true,
         };
         bury().await;
+        for settled in rig.recover().await {
+            let record = rig.state.view().records.get(&settled.address);
+            match settled.how {
+                Settlement::Adopted => {
+                    let record = record.expect("what is adopted is recorded");
+                    assert!(record.protect, "with its guard");
+                    assert_eq!(record.edges.len(), usize::from(settled.address != address("test.app.a")), "and its edges");
+                    adopted += 1;
+                }
+                _ => absent += 1,
+            }
+        }
         let ran = rig.apply().await;
-        assert!(ran.outcome.is_complete(), "killed {killed} after {steps}: {:?}", ran.words());
-        assert_eq!(rig.platform.names(), ["x", "y", "z"]);
-        assert!(rig.plan().is_empty(), "killed after {steps}: {:#?}", rig.plan().changes);
-        settled += ran.recovered.len();
+        assert!(ran.outcome.is_complete(), "killed at {at:?}: {:?}", ran.words());
+        assert_eq!(rig.platform.names(), ["a", "b", "c"]);
+        assert!(rig.plan().is_empty(), "killed at {at:?}: {:#?}", rig.plan().changes);
         if !killed {
             break;
         }
     }
-    assert!(settled > 3, "some were killed between intent and outcome: {settled}");
+    assert!(adopted >= 3 && absent >= 3, "{adopted} {absent}");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ pub enum Fault {
     HangBefore,
     /// It never returns, and it happened.
     HangAfter,
-    /// Takes this long.
+    /// Takes this long; what it does happens in the middle.
     Slow(Duration),
 }
 
@@ -202,8 +202,10 @@ impl Connection for Account {
                 std::future::pending().await
             }
             Some(Fault::Slow(span)) => {
-                self.world.clock.sleep(span).await;
-                self.platform.do_it(call)
+                self.world.clock.sleep(span / 2).await;
+                let answer = self.platform.do_it(call);
+                self.world.clock.sleep(span / 2).await;
+                answer
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::value::{Fields, Value};
-use crate::model::{Address, Digest, Name, ProviderName, Record, RecordId};
+use crate::model::{Address, Digest, Name, ProviderName, Record, RecordEdge, RecordId};
 use crate::state::contract::StoreId;
 
 /// 128 random bits that name one mutating call for ever.
@@ -176,6 +176,11 @@ pub struct Intent {
     pub inputs: Fields,
     /// The record that it changes or deletes; `None` for a create.
     pub before: Option<Arc<Record>>,
+    /// What it waits for, as its record will say; empty for a delete. With the guard, so that what is found after a crash is
+    /// recorded with both.
+    pub edges: Vec<RecordEdge>,
+    /// The guard of its record.
+    pub protect: bool,
     /// `keyed`, `named`, `tagged`, `put`, `opaque`.
     pub recovery: Name,
     /// How long after the intent a byte of the call may still leave.

@@ -98,9 +98,9 @@ pub(in crate::state) fn write_record(
     if record.deposed {
         object.key("deposed").extend_from_slice(b"true");
     }
-    object.list("edges", &record.edges, |out, edge| {
-        list(out, &[edge.to.as_str(), reason_word(edge.reason)], |out, text| write_text(out, text));
-    });
+    if record.edges != intent.map(|it| it.edges.as_slice()).unwrap_or_default() {
+        write_edges(object.key("edges"), &record.edges);
+    }
     if record.generation != 0 {
         object.number("generation", record.generation);
     }
@@ -116,8 +116,8 @@ pub(in crate::state) fn write_record(
     if intent.is_none_or(|it| it.kind != record.kind) {
         object.text("kind", &record.kind);
     }
-    if record.protect {
-        object.key("protect").extend_from_slice(b"true");
+    if record.protect != intent.is_some_and(|it| it.protect) {
+        object.key("protect").extend_from_slice(if record.protect { b"true" } else { b"false" });
     }
     match intent {
         Some(intent) if intent.provider == record.provider => {}
@@ -131,6 +131,22 @@ pub(in crate::state) fn write_record(
     object.number("schema", record.schema_version);
     object.end();
     Ok(())
+}
+
+pub(super) fn write_edges(out: &mut Vec<u8>, edges: &[RecordEdge]) {
+    list(out, edges, |out, edge| {
+        list(out, &[edge.to.as_str(), reason_word(edge.reason)], |out, text| write_text(out, text));
+    });
+}
+
+/// As they are written: address and word.
+pub(super) type RawEdges<'b> = Vec<(Cow<'b, str>, Cow<'b, str>)>;
+
+pub(super) fn read_edges(raw: &RawEdges<'_>) -> Result<Vec<RecordEdge>, WireError> {
+    let edge = |(to, word): &(Cow<'_, str>, Cow<'_, str>)| {
+        Ok(RecordEdge { to: address(to)?, reason: reason(word).ok_or(bad("a reason of an edge"))? })
+    };
+    raw.iter().map(edge).collect()
 }
 
 /// Equal in every bit that is stored: values, their secrecy and their networks.
@@ -225,7 +241,7 @@ struct RawRecord<'b> {
     #[serde(default)]
     deposed: bool,
     #[serde(borrow, default)]
-    edges: Vec<(Cow<'b, str>, Cow<'b, str>)>,
+    edges: Option<RawEdges<'b>>,
     #[serde(default)]
     generation: u32,
     #[serde(borrow, default)]
@@ -237,7 +253,7 @@ struct RawRecord<'b> {
     #[serde(borrow, default)]
     kind: Option<Cow<'b, str>>,
     #[serde(default)]
-    protect: bool,
+    protect: Option<bool>,
     #[serde(borrow, default)]
     provider: Option<Cow<'b, str>>,
     #[serde(borrow, default)]
@@ -283,10 +299,10 @@ pub(in crate::state) fn read_record(
             value.as_list().ok_or(bad("a list"))?.to_vec()
         }
     };
-    let edges = raw
-        .edges
-        .iter()
-        .map(|(to, word)| Ok(RecordEdge { to: address(to)?, reason: reason(word).ok_or(bad("a reason of an edge"))? }));
+    let edges = match (&raw.edges, intent) {
+        (Some(edges), _) => read_edges(edges)?,
+        (None, intent) => intent.map(|it| it.edges.clone()).unwrap_or_default(),
+    };
     Ok(Record {
         id,
         provider: match (&raw.provider, intent) {
@@ -303,8 +319,8 @@ pub(in crate::state) fn read_record(
         kind: kind.clone(),
         inputs,
         computed,
-        edges: edges.collect::<Result<_, WireError>>()?,
-        protect: raw.protect,
+        edges,
+        protect: raw.protect.unwrap_or(intent.is_some_and(|it| it.protect)),
         replace_on,
         generation: raw.generation,
         declared_at: raw.declared_at.unwrap_or_default().into(),

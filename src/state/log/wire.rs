@@ -354,6 +354,9 @@ pub(in crate::state) fn write_intent(object: &mut Object<'_>, intent: &Intent, s
     object.maybe_text("before", intent.before.as_ref().map(|record| hex(&record.id.0)).as_deref());
     object.text("call", call);
     write_causes(object, &intent.causes);
+    if !intent.edges.is_empty() {
+        record::write_edges(object.key("edges"), &intent.edges);
+    }
     object.maybe_text("effect", intent.effect.map(|it| it.to_string()).as_deref());
     object.list("ids_before", &intent.ids_before, |out, id| write_text(out, id));
     if !intent.inputs.is_empty() {
@@ -364,6 +367,9 @@ pub(in crate::state) fn write_intent(object: &mut Object<'_>, intent: &Intent, s
     object.text("kind", &intent.kind);
     object.number("not_after", intent.not_after.as_millis());
     object.text("operation", &hex(&intent.operation.0));
+    if intent.protect {
+        object.key("protect").extend_from_slice(b"true");
+    }
     let provider = (!record::is_default_provider(&intent.provider, &intent.kind)).then(|| intent.provider.to_string());
     object.maybe_text("provider", provider.as_deref());
     object.text("recovery", &intent.recovery);
@@ -388,6 +394,8 @@ pub(in crate::state) struct RawIntent<'b> {
     #[serde(borrow, default)]
     causes: BTreeMap<Cow<'b, str>, Cow<'b, str>>,
     #[serde(borrow, default)]
+    edges: record::RawEdges<'b>,
+    #[serde(borrow, default)]
     effect: Option<Cow<'b, str>>,
     #[serde(borrow, default)]
     ids_before: Vec<Cow<'b, str>>,
@@ -400,6 +408,8 @@ pub(in crate::state) struct RawIntent<'b> {
     not_after: u64,
     #[serde(borrow)]
     operation: Cow<'b, str>,
+    #[serde(default)]
+    protect: bool,
     #[serde(borrow, default)]
     provider: Option<Cow<'b, str>>,
     #[serde(borrow)]
@@ -423,6 +433,8 @@ pub(in crate::state) fn read_intent(raw: RawIntent<'_>, view: &View, reading: &m
         action: reading.name(raw.action.as_deref().unwrap_or(&raw.call)),
         inputs: Default::default(),
         before,
+        edges: record::read_edges(&raw.edges)?,
+        protect: raw.protect,
         recovery: reading.name(&raw.recovery),
         not_after: Duration::from_millis(raw.not_after),
         effect: raw.effect.map(|it| digest(&it)).transpose()?,
