@@ -386,3 +386,83 @@ async fn a_blob_opens_only_under_its_label_and_unaltered() {
         assert_eq!(state.open_blob("plan", &sealed[..at]).expect_err("cut").code, Code::DamagedPlan, "byte {at}");
     }
 }
+
+/// How long 100,000 resources take, printed; run by name, in a release build:
+/// `cargo test --release --lib state::tests::scale -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "a measurement"]
+#[allow(clippy::disallowed_methods, reason = "it measures real time")]
+async fn scale() {
+    let count: u32 = 100_000;
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut state = disk(dir.path()).await.expect("a state");
+    let time = |what: &str, started: std::time::Instant| println!("{what:40} {:8.1} ms", started.elapsed().as_secs_f64() * 1e3);
+    let names: Vec<String> = (0..count).map(|at| format!("local.value.r{at:06}")).collect();
+    let started = std::time::Instant::now();
+    let run = state.begin(header(&names.iter().map(String::as_str).collect::<Vec<_>>())).await.expect("a run");
+    time("begin", started);
+    let started = std::time::Instant::now();
+    for chunk in names.chunks(64) {
+        let intents: Vec<Intent> = chunk.iter().map(|at| intent_at(at)).collect();
+        let bodies = intents.iter().map(|it| Body::Intent(Box::new(it.clone()))).collect();
+        run.append(bodies).await.expect("intents");
+        let computed = |it: &Intent| fields(&[("id", Value::text(it.operation.token())), ("output", it.inputs["input"].clone())]);
+        let bodies = intents.iter().map(|it| Body::Outcome(Box::new(done(it, computed(it))))).collect();
+        run.append(bodies).await.expect("outcomes");
+    }
+    time("100,000 operations, batches of 64", started);
+    let started = std::time::Instant::now();
+    let whole = disk(dir.path()).await.expect("a state");
+    time("open by folding the log", started);
+    drop(whole);
+    let started = std::time::Instant::now();
+    run.finish(revision()).await.expect("it ends");
+    time("finish, with snapshot and index", started);
+    for _ in 0..3 {
+        let started = std::time::Instant::now();
+        let again = disk(dir.path()).await.expect("a state");
+        assert_eq!(again.view().records.len(), count as usize);
+        time("open from the snapshot", started);
+    }
+    let mut state = disk(dir.path()).await.expect("a state");
+    for _ in 0..3 {
+        let started = std::time::Instant::now();
+        let run = state.begin(header(&["local.value.new"])).await.expect("a run");
+        time("begin", started);
+        let started = std::time::Instant::now();
+        let writes = names[..1000].iter().map(|at| RecordWrite::Move { from: address(at), to: address(at) });
+        drop(writes);
+        let _ = run.release().await;
+        time("release", started);
+        let started = std::time::Instant::now();
+        let run = state.begin(header(&names[..1000].iter().map(String::as_str).collect::<Vec<_>>())).await.expect("a run");
+        let bodies: Vec<Body> = names[..1000]
+            .iter()
+            .map(|at| {
+                let record = state.view().records[&address(at)].clone();
+                let writes = vec![RecordWrite::Put(record)];
+                Body::Write(Box::new(Write { action: "record".into(), writes, causes: BTreeMap::new(), reason: None }))
+            })
+            .collect();
+        run.append(bodies).await.expect("writes");
+        time("a revision of 1,000 changes, begun", started);
+        let started = std::time::Instant::now();
+        run.finish(revision()).await.expect("it ends");
+        time("and finished", started);
+        state.refresh().await.expect("read");
+    }
+    for entry in std::fs::read_dir(dir.path().join("production")).expect("a directory") {
+        let entry = entry.expect("an entry");
+        let size = match entry.path().is_dir() {
+            false => entry.metadata().expect("a file").len(),
+            true => std::fs::read_dir(entry.path()).expect("a directory").map(|it| it.expect("it").metadata().expect("it").len()).sum(),
+        };
+        println!("{:40} {:8} KiB", entry.file_name().to_string_lossy(), size / 1024);
+    }
+}
+
+fn intent_at(at: &str) -> Intent {
+    let mut it = intent(0, at, fields(&[("input", Value::text(format!("the input of {at}")))]));
+    it.operation = OperationId(World::real().random_id());
+    it
+}
