@@ -1,5 +1,7 @@
 //! What state promises to those who apply, on the memory store and on disk.
 
+mod kill;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -455,7 +457,10 @@ async fn scale() {
         let entry = entry.expect("an entry");
         let size = match entry.path().is_dir() {
             false => entry.metadata().expect("a file").len(),
-            true => std::fs::read_dir(entry.path()).expect("a directory").map(|it| it.expect("it").metadata().expect("it").len()).sum(),
+            true => std::fs::read_dir(entry.path())
+                .expect("a directory")
+                .map(|it| it.expect("it").metadata().expect("it").len())
+                .sum(),
         };
         println!("{:40} {:8} KiB", entry.file_name().to_string_lossy(), size / 1024);
     }

@@ -5,6 +5,9 @@ mod object;
 pub(in crate::state) mod record;
 pub(in crate::state) mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use entry::*;
 
 use super::contract::Entry;
