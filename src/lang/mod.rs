@@ -7,6 +7,7 @@ pub mod check;
 pub mod format;
 mod literal;
 pub mod program;
+pub mod resolve;
 pub mod stdlib;
 pub mod syntax;
 

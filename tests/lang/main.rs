@@ -1,6 +1,7 @@
 //! The language, by its fixtures: what they mean, and what is wrong with them.
 
 mod cases;
+mod check;
 
 use stackwright::lang::syntax;
 use stackwright::model::{Diagnostic, Origin, Sources};

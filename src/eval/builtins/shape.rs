@@ -1,9 +1,11 @@
 //! Types with holes: what the parameters and the result of a built-in look like.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::{BuiltinDef, ParamNeed};
-use crate::model::types::{Bounds, TextRule};
+use crate::model::types::{Bounds, FieldType, Name, Need, ObjectType, TextRule};
 use crate::model::{Data, Type, Value};
 
 /// A type in which letters stand for types. A letter that is bound several times is the join of what it met.
@@ -53,6 +55,11 @@ struct Bound {
 }
 
 pub(super) fn result(def: &BuiltinDef, arguments: &[Option<Type>]) -> Result<Type, Mismatch> {
+    if def.name == "merge"
+        && let Some(object) = merged_objects(arguments)
+    {
+        return Ok(object);
+    }
     let mut bound = Bound::default();
     for (at, argument) in arguments.iter().enumerate() {
         let (Some(param), Some(ty)) = (def.param(at), argument) else { continue };
@@ -60,23 +67,25 @@ pub(super) fn result(def: &BuiltinDef, arguments: &[Option<Type>]) -> Result<Typ
             return Err(Mismatch { at, expected: param.shape.to_string() });
         }
     }
-    if matches!(def.name, "merge")
-        && let Some(object) = merged_objects(arguments)
-    {
-        return Ok(object);
-    }
     let plain = bound.make(&def.result);
     Ok(if bound.tainted && !def.reveals { secret(plain) } else { plain })
 }
 
-/// Objects merge field by field.
+/// Objects merge field by field; what may be absent in a later one leaves what stands before it.
 fn merged_objects(arguments: &[Option<Type>]) -> Option<Type> {
-    let mut fields = std::collections::BTreeMap::new();
+    let mut fields: BTreeMap<Name, FieldType> = BTreeMap::new();
     for argument in arguments {
         let Some(Type::Object(object)) = argument else { return None };
-        fields.extend(object.fields.iter().map(|(name, field)| (name.clone(), field.clone())));
+        for (name, field) in &object.fields {
+            let merged = match (fields.get(name), &field.need) {
+                (Some(before), Need::Absent) => FieldType { ty: join(&before.ty, &field.ty)?, need: before.need.clone() },
+                (_, Need::Absent) => field.clone(),
+                _ => FieldType { ty: field.ty.clone(), need: Need::Required },
+            };
+            fields.insert(name.clone(), merged);
+        }
     }
-    (!fields.is_empty()).then(|| Type::Object(std::sync::Arc::new(crate::model::types::ObjectType { fields, name: None })))
+    (!fields.is_empty()).then(|| Type::Object(Arc::new(ObjectType { fields, name: None })))
 }
 
 fn secret(ty: Type) -> Type {
@@ -255,11 +264,31 @@ pub fn join(a: &Type, b: &Type) -> Option<Type> {
         (Type::List(a, _), Type::List(b, _)) => Type::list(join(a, b)?),
         (Type::Map(a), Type::Map(b)) => Type::map(join(a, b)?),
         (Type::Range(a), Type::Range(b)) => Type::Range(Box::new(join(a, b)?)),
+        (Type::Object(a), Type::Object(b)) => return join_objects(a, b),
         (Type::Map(of), Type::Object(object)) | (Type::Object(object), Type::Map(of)) => {
             Type::map(object.fields.values().try_fold((**of).clone(), |joined, field| join(&joined, &field.ty))?)
         }
         _ => return None,
     })
+}
+
+/// A field that only one of two objects has may be absent.
+fn join_objects(a: &ObjectType, b: &ObjectType) -> Option<Type> {
+    let mut fields: BTreeMap<Name, FieldType> = BTreeMap::new();
+    for (name, field) in &a.fields {
+        let joined = match b.fields.get(name) {
+            None => FieldType { ty: field.ty.clone(), need: Need::Absent },
+            Some(other) => {
+                let absent = matches!(field.need, Need::Absent) || matches!(other.need, Need::Absent);
+                FieldType { ty: join(&field.ty, &other.ty)?, need: if absent { Need::Absent } else { Need::Required } }
+            }
+        };
+        fields.insert(name.clone(), joined);
+    }
+    for (name, field) in &b.fields {
+        fields.entry(name.clone()).or_insert_with(|| FieldType { ty: field.ty.clone(), need: Need::Absent });
+    }
+    Some(Type::Object(Arc::new(ObjectType { fields, name: None })))
 }
 
 fn least(a: Option<i64>, b: Option<i64>) -> Option<i64> {

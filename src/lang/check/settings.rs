@@ -1,0 +1,228 @@
+//! The stack's own settings, providers, and what moves.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Checker;
+use super::blocks::{Level, Part};
+use super::body::FieldsOf;
+use super::context::Cx;
+use crate::lang::program::{self, Moved, Provider, Stack};
+use crate::lang::resolve::{OWN, nearest};
+use crate::lang::syntax::tree::{self, EntryKind, File, ItemKind};
+use crate::model::types::{FieldType, Need, ObjectType, VariantType};
+use crate::model::{Address, Code, Name, ProviderName, Span, Type};
+
+impl<'t> Checker<'t> {
+    pub(super) fn check_stack_body(&mut self, files: &'t [File]) -> program::Body {
+        let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
+        let mut body = program::Body::default();
+        for file in files {
+            self.add_items(&file.items, scope, &mut body);
+        }
+        body
+    }
+
+    pub(super) fn check_stack_item(&mut self) -> Stack {
+        let nothing = Stack { name: "stack".into(), span: Span::ENGINE, doc: None, settings: BTreeMap::new() };
+        let Some(item) = self.tables.stack else {
+            let broken = self.tables.broken.iter().any(|words| words.first().is_some_and(|word| &**word == "stack"));
+            if !broken {
+                let diagnostic =
+                    Code::NoStack.error("there is no `stack` in this directory").help("begin with `stack NAME { language = 1 }`");
+                self.say(diagnostic);
+            }
+            return nothing;
+        };
+        let ItemKind::Stack(named) = &item.kind else { return nothing };
+        let named: &'t tree::Named = named;
+        let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
+        let mut cx = Cx::new(scope);
+        let object = Arc::new(stack_settings());
+        let who = "a stack";
+        let folded = self.fold(&mut cx, &named.body, &FieldsOf::Object(&object), who, None, false, Level::Inside);
+        let mut settings = BTreeMap::new();
+        for part in folded.parts {
+            let Part::Field { name, value, span } = part else { continue };
+            self.needed_early(scope, &value, "a setting of the stack");
+            match &*name {
+                "language" => {
+                    let edition = self.constant_value(&value).and_then(|value| value.as_int());
+                    if let Some(edition) = edition
+                        && edition != 1
+                    {
+                        let diagnostic = Code::OutOfRange
+                            .error(format!("this version knows edition 1 of the language, and this is {edition}"))
+                            .label(value.span, "unknown edition");
+                        self.say(diagnostic);
+                    }
+                }
+                "policies" | "encryption" => {
+                    let (what, effect) = match &*name {
+                        "policies" => ("this version does not run policies", "`policies` is read, and has no effect"),
+                        _ => (
+                            "this version encrypts secrets with the key of the store only",
+                            "`encryption` is read, and has no effect",
+                        ),
+                    };
+                    self.say(Code::NotYet.warning(what).label(span, effect));
+                }
+                _ => {}
+            }
+            settings.insert(name, value);
+        }
+        let span = Span { end: named.name.span.end, ..item.span };
+        Stack { name: named.name.node.clone(), span, doc: item.doc.clone(), settings }
+    }
+
+    pub(super) fn check_providers(&mut self) -> Vec<Provider> {
+        let providers = self.tables.providers.clone();
+        providers.into_iter().filter_map(|(provider, span)| self.check_provider(provider, span)).collect()
+    }
+
+    fn check_provider(&mut self, provider: &'t tree::Provider, span: Span) -> Option<Provider> {
+        let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
+        let mut cx = Cx::new(scope);
+        let ty = provider.provider.node.clone();
+        let plugin = provider.body.entries.iter().find_map(|entry| match &entry.kind {
+            EntryKind::Field { key, .. } => key.text().filter(|it| &*it.node == "source"),
+            _ => None,
+        });
+        let Some(schema) = self.schemas.providers.get(&ty).cloned() else {
+            match plugin {
+                Some(source) => {
+                    self.say_not_yet("Terraform plugins", source.span, "use a provider that is built in");
+                }
+                None => {
+                    let known: Vec<&str> = self.schemas.providers.keys().map(|it| &**it).filter(|it| *it != "engine").collect();
+                    let near = nearest(&ty, known.iter().copied()).map(str::to_owned);
+                    let diagnostic = Code::UnknownProvider
+                        .error(format!("there is no provider `{ty}`"))
+                        .label(provider.provider.span, "unknown provider");
+                    let diagnostic = match near {
+                        Some(near) => diagnostic.help(format!("write `{near}`")),
+                        None => diagnostic.help(format!("this version knows: {}", super::describe::listed(known))),
+                    };
+                    self.say(diagnostic);
+                }
+            }
+            return None;
+        };
+        let fields = FieldsOf::Settings(&schema.settings);
+        let who = format!("`provider {ty}`");
+        let folded = self.fold(&mut cx, &provider.body, &fields, &who, None, false, Level::Inside);
+        self.require_fields(&folded, &fields, &who, span, |_| None);
+        let mut settings = Vec::new();
+        for part in folded.parts {
+            match part {
+                Part::Field { name, value, .. } => settings.push((name, value)),
+                Part::Spread { value, .. } => {
+                    self.say(Code::Syntax.error("`...` cannot stand here").label(value.span, "write the settings"));
+                }
+            }
+        }
+        let name = ProviderName { ty, name: provider.name.as_ref().map(|it| it.node.clone()) };
+        Some(Provider { name, span, settings })
+    }
+
+    /// `moved` and `forget`.
+    pub(super) fn check_moves(&mut self, files: &'t [File]) -> (Vec<Moved>, Vec<(String, Span)>) {
+        let (mut moved, mut forget) = (Vec::new(), Vec::new());
+        for item in files.iter().flat_map(|file| &file.items) {
+            match &item.kind {
+                ItemKind::Moved(body) => {
+                    let fields = self.address_fields(body, &["from", "to"], "`moved`", item.span);
+                    if let [Some((from, _)), Some((to, to_span))] = &fields[..] {
+                        if from == to {
+                            self.say(
+                                Code::Doubtful.warning("this moves something to where it is").label(*to_span, "the same address"),
+                            );
+                        }
+                        moved.push(Moved { from: from.clone(), to: to.clone(), span: item.span });
+                    }
+                }
+                ItemKind::Forget(body) => {
+                    let fields = self.address_fields(body, &["address"], "`forget`", item.span);
+                    if let [Some((address, _))] = &fields[..] {
+                        forget.push((address.clone(), item.span));
+                    }
+                }
+                _ => {}
+            }
+        }
+        (moved, forget)
+    }
+
+    fn address_fields(&mut self, body: &'t tree::Body, names: &[&str], who: &str, span: Span) -> Vec<Option<(String, Span)>> {
+        let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
+        let mut cx = Cx::new(scope);
+        let field = || FieldType { ty: Type::TEXT, need: Need::Required };
+        let object = Arc::new(ObjectType { fields: names.iter().map(|name| ((*name).into(), field())).collect(), name: None });
+        let fields = FieldsOf::Object(&object);
+        let folded = self.fold(&mut cx, body, &fields, who, None, false, Level::Inside);
+        let word = Span { end: span.start + who.len() as u32 - 2, ..span };
+        self.require_fields(&folded, &fields, who, word, |_| None);
+        let mut found = vec![None; names.len()];
+        for part in folded.parts {
+            let Part::Field { name, value, .. } = part else { continue };
+            let Some(at) = names.iter().position(|it| *it == &*name) else { continue };
+            let Some(constant) = self.constant_value(&value) else {
+                if !matches!(value.kind, crate::model::expr::ExprKind::Literal(_)) {
+                    let diagnostic = Code::TooLate
+                        .error(format!("`{name}` of {who} is not constant"))
+                        .label(value.span, "has to be a constant string");
+                    self.say(diagnostic);
+                }
+                continue;
+            };
+            let Some(text) = constant.as_text() else { continue };
+            match Address::parse(text) {
+                Some(address) => found[at] = Some((address.as_str().to_owned(), value.span)),
+                None => {
+                    let diagnostic = Code::OutOfRange
+                        .error(format!("{} is no address", constant.to_literal()))
+                        .label(value.span, "expected an address: \"service.api\", \"database.main/fly.volume.data\"")
+                        .help("keys are in brackets and quotes: \"service.worker[\\\"email\\\"]\"");
+                    self.say(diagnostic);
+                }
+            }
+        }
+        found
+    }
+}
+
+/// What `stack NAME { … }` may say.
+fn stack_settings() -> ObjectType {
+    let may = |ty: Type| FieldType { ty, need: Need::Absent };
+    let object = |fields: Vec<(&str, FieldType)>| {
+        Arc::new(ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None })
+    };
+    let must = |ty: Type| FieldType { ty, need: Need::Required };
+    let state = VariantType {
+        name: None,
+        cases: [
+            ("local", object(vec![("path", may(Type::TEXT))])),
+            (
+                "s3",
+                object(vec![
+                    ("bucket", must(Type::TEXT)),
+                    ("prefix", may(Type::TEXT)),
+                    ("region", may(Type::TEXT)),
+                    ("endpoint", may(Type::TEXT)),
+                ]),
+            ),
+            ("postgres", object(vec![("url", must(Type::Sensitive(Box::new(Type::TEXT)))), ("schema", may(Type::TEXT))])),
+            ("memory", object(vec![])),
+        ]
+        .into_iter()
+        .map(|(name, case)| (Name::from(name), case))
+        .collect(),
+    };
+    let fields = [
+        ("language", may(Type::INT)),
+        ("state", may(Type::Variant(Arc::new(state)))),
+        ("encryption", may(Type::Sensitive(Box::new(Type::Any)))),
+        ("policies", may(Type::Any)),
+    ];
+    ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None }
+}

@@ -1,0 +1,262 @@
+//! One entry for each thing that has a name, and the scopes that hold them.
+
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::lang::syntax::tree;
+use crate::model::{Kind, Name, Span};
+
+macro_rules! ids {
+    ($($(#[doc = $doc:literal])+ $name:ident,)+) => {
+        $($(#[doc = $doc])+ #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+        pub struct $name(pub u32);
+        impl $name {
+            pub fn at(self) -> usize {
+                self.0 as usize
+            }
+        })+
+    };
+}
+
+ids! {
+    /// The stack's own directory is 0, the standard library 1.
+    DirId,
+    /// A place in [`Tables::scopes`].
+    ScopeId,
+    /// A place in [`Tables::lets`].
+    LetId,
+    /// A place in [`Tables::items`].
+    ItemId,
+    /// A place in [`Tables::kinds`].
+    KindId,
+    /// A place in [`Tables::functions`], and in the program's.
+    FunctionId,
+    /// A place in [`Tables::types`].
+    TypeId,
+    /// A place in [`Tables::ifs`].
+    IfId,
+}
+
+/// The stack's own directory.
+pub const OWN: DirId = DirId(0);
+/// The standard library, whose definitions every directory sees.
+pub const LIBRARY: DirId = DirId(1);
+
+#[derive(Default)]
+pub struct Tables<'t> {
+    pub directories: [Directory; 2],
+    pub scopes: Vec<Scope>,
+    pub lets: Vec<LetEntry<'t>>,
+    pub items: Vec<ItemEntry<'t>>,
+    pub kinds: Vec<KindEntry<'t>>,
+    pub functions: Vec<FunctionEntry<'t>>,
+    pub types: Vec<TypeEntry<'t>>,
+    pub ifs: Vec<IfEntry<'t>>,
+    /// The stack's own singular items, by what they are.
+    pub stack: Option<&'t tree::Item>,
+    pub environments: Vec<(&'t tree::Named, Span)>,
+    pub providers: Vec<(&'t tree::Provider, Span)>,
+    pub inputs: Vec<(&'t tree::Input, &'t tree::Item)>,
+    /// First words of items that did not parse: references to them are not called unknown.
+    pub broken: Vec<Vec<Name>>,
+}
+
+/// What a directory's files define for each other.
+#[derive(Default)]
+pub struct Directory {
+    pub kinds: FxHashMap<Name, KindId>,
+    pub functions: FxHashMap<Name, FunctionId>,
+    pub types: FxHashMap<Name, TypeId>,
+    /// Names of imports, which this version does not read.
+    pub imports: FxHashSet<Name>,
+    /// An import without a name was refused: any unknown name may come from it.
+    pub opaque: bool,
+    pub scope: Option<ScopeId>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    Stack,
+    Library,
+    Kind(KindId),
+}
+
+/// Where names are looked up: file level, the body of a component, a clause, or a branch of an item `if`.
+pub struct Scope {
+    pub parent: Option<ScopeId>,
+    pub directory: DirId,
+    pub owner: Owner,
+    /// The provider type of the surrounding clause.
+    pub clause: Option<Name>,
+    /// The scope that holds the items: the nearest that is no branch.
+    pub body: ScopeId,
+    /// The branches between the body and here.
+    pub path: Vec<(IfId, u32)>,
+    pub lets: FxHashMap<Name, LetId>,
+    /// By kind, then name. `secret` is a kind here.
+    pub items: FxHashMap<Name, FxHashMap<Name, Vec<ItemId>>>,
+    /// Lets of this very scope, in order.
+    pub let_order: Vec<LetId>,
+}
+
+pub struct LetEntry<'t> {
+    pub ast: &'t tree::Let,
+    pub scope: ScopeId,
+    pub doc: &'t tree::Doc,
+    /// `let NAME`.
+    pub span: Span,
+}
+
+pub enum What<'t> {
+    Instance(&'t tree::Instance, KindId),
+    Resource(&'t tree::Resource, Arc<Kind>),
+    Secret(&'t tree::Named),
+    /// Its kind is unknown, which was said.
+    Unknown,
+}
+
+pub struct ItemEntry<'t> {
+    pub what: What<'t>,
+    /// As its address writes it: `service`, `fly.machine`, `secret`.
+    pub kind: Name,
+    pub name: Name,
+    /// `KIND NAME`.
+    pub span: Span,
+    pub scope: ScopeId,
+    pub keyed: bool,
+}
+
+pub struct KindEntry<'t> {
+    pub name: Name,
+    pub ast: &'t tree::Component,
+    pub doc: &'t tree::Doc,
+    pub directory: DirId,
+    pub scope: ScopeId,
+    pub clauses: Vec<ClauseEntry<'t>>,
+    pub inputs: Vec<(&'t tree::Input, &'t tree::Item)>,
+    pub outputs: Vec<(&'t tree::Output, &'t tree::Item)>,
+    pub signals: Vec<(&'t tree::Signal, &'t tree::Item)>,
+    /// Values of outputs and signals in clauses and branches.
+    pub output_values: Vec<(&'t tree::Output, ScopeId)>,
+    /// `component NAME`.
+    pub span: Span,
+}
+
+pub struct ClauseEntry<'t> {
+    pub provider: Name,
+    pub items: &'t tree::Items,
+    pub scope: ScopeId,
+    pub span: Span,
+}
+
+pub struct FunctionEntry<'t> {
+    pub ast: &'t tree::Fn,
+    pub doc: &'t tree::Doc,
+    pub directory: DirId,
+    pub span: Span,
+}
+
+pub struct TypeEntry<'t> {
+    pub ast: &'t tree::TypeDef,
+    pub directory: DirId,
+    pub span: Span,
+}
+
+pub struct IfEntry<'t> {
+    pub ast: &'t tree::If,
+    pub scope: ScopeId,
+    /// The scope of each branch, `else` last.
+    pub branches: Vec<ScopeId>,
+}
+
+impl<'t> Tables<'t> {
+    pub fn scope(&self, id: ScopeId) -> &Scope {
+        &self.scopes[id.at()]
+    }
+
+    /// The scopes from one outwards; the standard library's is the last.
+    pub fn outwards(&self, from: ScopeId) -> impl Iterator<Item = ScopeId> + '_ {
+        std::iter::successors(Some(from), |at| self.scope(*at).parent)
+    }
+
+    /// The `let` of that name that `from` sees.
+    pub fn find_let(&self, from: ScopeId, name: &str) -> Option<LetId> {
+        self.outwards(from).find_map(|scope| self.scope(scope).lets.get(name).copied())
+    }
+
+    /// The items that share an address; more than one only in different branches of an `if`.
+    pub fn find_items(&self, from: ScopeId, kind: &str, name: &str) -> &[ItemId] {
+        for scope in self.reach(from) {
+            if let Some(found) = self.scope(scope).items.get(kind).and_then(|names| names.get(name)) {
+                return found;
+            }
+        }
+        &[]
+    }
+
+    /// Scopes whose items `from` sees: a component does not see those of whoever uses it, nor of the file that defines it.
+    pub fn reach(&self, from: ScopeId) -> impl Iterator<Item = ScopeId> + '_ {
+        let owner = self.scope(from).owner;
+        self.outwards(from).take_while(move |scope| self.scope(*scope).owner == owner)
+    }
+
+    /// Names of the items of a kind that `from` sees, with their spans, in a fixed order.
+    pub fn items_of(&self, from: ScopeId, kind: &str) -> Vec<(&str, Span)> {
+        let mut names: Vec<_> = self
+            .reach(from)
+            .filter_map(|scope| self.scope(scope).items.get(kind))
+            .flatten()
+            .map(|(name, items)| (&**name, self.items[items[0].at()].span))
+            .collect();
+        names.sort();
+        names
+    }
+
+    pub fn has_kind_items(&self, from: ScopeId, kind: &str) -> bool {
+        self.reach(from).any(|scope| self.scope(scope).items.contains_key(kind))
+    }
+
+    fn lookup<T: Copy>(&self, from: DirId, find: impl Fn(&Directory) -> Option<T>) -> Option<T> {
+        find(&self.directories[from.at()]).or_else(|| find(&self.directories[LIBRARY.at()]))
+    }
+
+    pub fn find_kind(&self, from: DirId, name: &str) -> Option<KindId> {
+        self.lookup(from, |it| it.kinds.get(name).copied())
+    }
+
+    pub fn find_type(&self, from: DirId, name: &str) -> Option<TypeId> {
+        self.lookup(from, |it| it.types.get(name).copied())
+    }
+
+    pub fn find_function(&self, from: DirId, name: &str) -> Option<FunctionId> {
+        self.lookup(from, |it| it.functions.get(name).copied())
+    }
+
+    /// All kinds by name, in order.
+    pub fn kind_names(&self, from: DirId) -> Vec<&str> {
+        let mut names: Vec<_> =
+            [from, LIBRARY].iter().flat_map(|at| self.directories[at.at()].kinds.keys()).map(|it| &**it).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Whether an item that did not parse, or an import that was not read, may define this.
+    pub fn may_be_broken(&self, from: DirId, names: &[&str]) -> bool {
+        let directory = &self.directories[from.at()];
+        directory.opaque
+            || names.first().is_some_and(|first| directory.imports.contains(*first))
+            || self.broken.iter().any(|words| names.iter().all(|name| words.iter().any(|word| &**word == *name)))
+    }
+
+    /// Whether `name` is an instance of a declared provider that has a name.
+    pub fn named_provider(&self, name: &str) -> Option<&'t tree::Provider> {
+        self.providers.iter().map(|(it, _)| *it).find(|it| it.name.as_ref().is_some_and(|given| &*given.node == name))
+    }
+
+    /// Whether a provider of that type is declared without a name.
+    pub fn declares_provider(&self, ty: &str) -> bool {
+        self.providers.iter().any(|(it, _)| it.name.is_none() && &*it.provider.node == ty)
+    }
+}
