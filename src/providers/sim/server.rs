@@ -89,10 +89,11 @@ impl Server {
         if let Some(accepting) = self.accepting.take() {
             let _ = accepting.await;
         }
+        self.clouds.keep_snapshots();
         if let Some(store) = self.clouds.store() {
             store.forget_url();
+            store.end();
         }
-        self.clouds.keep_snapshots();
     }
 }
 

@@ -74,6 +74,7 @@ pub struct Store {
     dir: PathBuf,
     sealer: Sealer,
     writer: Arc<Writer>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 /// What the writing thread and the others share.
@@ -128,12 +129,10 @@ impl Store {
         })?;
         let last = entries.last().map_or(0, |(entry, _)| entry.seq);
         let writer = Arc::new(Writer { queue: Mutex::default(), more: Condvar::new(), durable: watch::Sender::new(Ok(last)) });
-        let thread = writer.clone();
-        std::thread::Builder::new()
-            .name("sim-journal".into())
-            .spawn(move || thread.run(file, lock))
-            .map_err(|error| failed("no thread", error))?;
-        Ok((Store { dir: dir.to_owned(), sealer, writer }, entries))
+        let of_thread = writer.clone();
+        let thread = std::thread::Builder::new().name("sim-journal".into()).spawn(move || of_thread.run(file, lock));
+        let thread = Mutex::new(Some(thread.map_err(|error| failed("no thread", error))?));
+        Ok((Store { dir: dir.to_owned(), sealer, writer, thread }, entries))
     }
 
     /// Appends an entry; [`Store::durable`] says when it is on disk.
@@ -182,10 +181,22 @@ impl Store {
     }
 }
 
-impl Drop for Store {
-    fn drop(&mut self) {
+impl Store {
+    /// Writes what is left and lets go of the directory. Nothing can be appended afterwards.
+    pub fn end(&self) {
         self.writer.queue.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
         self.writer.more.notify_one();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // One that panicked has let go as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -199,6 +210,7 @@ impl Writer {
                 queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             if queue.bytes.is_empty() {
+                let _through = self.durable.send_replace(Err("they have ended".into()));
                 return;
             }
             let (bytes, last) = (std::mem::take(&mut queue.bytes), queue.last);
