@@ -73,6 +73,26 @@ impl Run {
         self.append_to(&mut ledger, bodies).await
     }
 
+    /// Leases more addresses, such as those of instances whose keys became known during the run.
+    ///
+    /// Errors: [`Code::Locked`] naming the holder where another run holds one of them; nothing is leased then.
+    pub async fn lease_more(&self, addresses: Vec<Address>) -> Result<(), Box<Diagnostic>> {
+        let Inner { shared, number, .. } = &*self.inner;
+        let mut ledger = self.inner.ledger.lock().await;
+        let wanted: BTreeSet<Address> = addresses.iter().cloned().collect();
+        self.append_to(&mut ledger, vec![Body::Renew { addresses }]).await.or_else(|error| {
+            let holder = ledger.view.holder_of(*number, &wanted);
+            Err(match holder {
+                None => error,
+                Some((holder, address)) => {
+                    let now_ms = shared.world.clock.now().as_millisecond();
+                    words::locked(&shared.environment, holder, &address, now_ms, true)
+                }
+            })
+        })?;
+        Ok(())
+    }
+
     /// Appends the revision and gives the addresses back; the answer is the revision's number.
     pub async fn finish(&self, revision: Revision) -> Result<u64, Box<Diagnostic>> {
         let mut ledger = self.inner.ledger.lock().await;

@@ -300,6 +300,22 @@ async fn a_run_whose_lock_was_released_writes_nothing_more() {
 }
 
 #[tokio::test]
+async fn a_run_may_lease_more_unless_somebody_else_holds_it() {
+    let mut state = State::memory("production", &World::real());
+    let run = state.begin(header(&["local.value.a"])).await.expect("a run");
+    let mut other = state.again().await.expect("another process");
+    let second = other.begin(header(&["service.api"])).await.expect("a run");
+    let refused = run.lease_more(vec![address("local.value.b"), address("service.api/fly.app.app")]).await;
+    let refused = refused.expect_err("it is held");
+    assert_eq!(refused.code, Code::Locked, "{}", refused.message);
+    let write = || Body::Intent(Box::new(intent(1, "local.value.b", Fields::new())));
+    run.append(vec![write()]).await.expect_err("nothing was leased");
+    second.release().await.expect("released");
+    run.lease_more(vec![address("local.value.b")]).await.expect("it is free");
+    run.append(vec![write()]).await.expect("and may be written");
+}
+
+#[tokio::test]
 async fn a_run_cannot_write_what_it_did_not_lease() {
     let mut state = State::memory("production", &World::real());
     let run = state.begin(header(&["local.value.a"])).await.expect("a run");

@@ -32,6 +32,10 @@ impl View {
 
     /// Why a run that holds its lease may not write this all the same: it did not lease the address.
     pub fn refuses(&self, run: u64, body: &Body) -> Option<String> {
+        if let Body::Renew { addresses } = body {
+            let holder = self.holder_of(run, &addresses.iter().cloned().collect());
+            return holder.map(|(holder, address)| format!("run {} holds {address}", holder.lease.run));
+        }
         let addresses = match body {
             Body::Intent(intent) => vec![&intent.address],
             Body::Outcome(outcome) => match &outcome.result {
@@ -54,6 +58,9 @@ impl View {
             Body::Takeover { run, .. } => drop(self.active.remove(&run)),
             Body::Renew { addresses } => {
                 self.needs_lease(header)?;
+                if let Some((other, address)) = self.holder_of(header.run, &addresses.iter().cloned().collect()) {
+                    return Err(format!("run {} holds {address}", other.lease.run));
+                }
                 let active = Arc::make_mut(self.active.get_mut(&header.run).expect("it holds a lease"));
                 Arc::make_mut(&mut active.addresses).extend(addresses);
             }
@@ -91,9 +98,8 @@ impl View {
 
     fn lease(&mut self, header: &Header, lease: Lease) -> Result<(), String> {
         let addresses: BTreeSet<Address> = lease.header.addresses.iter().cloned().collect();
-        let clash = self.active.values().find(|active| overlap(&active.addresses, &addresses).is_some());
-        if let Some(other) = clash {
-            return Err(format!("run {} holds one of its addresses", other.lease.run));
+        if let Some((other, address)) = self.holder_of(lease.run, &addresses) {
+            return Err(format!("run {} holds {address}", other.lease.run));
         }
         if lease.run != header.run || lease.run <= self.run {
             return Err(format!("run {} does not follow run {}", lease.run, self.run));
@@ -109,6 +115,12 @@ impl View {
         };
         self.active.insert(header.run, Arc::new(active));
         Ok(())
+    }
+
+    /// Another run than `run` that holds one of these addresses, and which.
+    pub fn holder_of(&self, run: u64, wanted: &BTreeSet<Address>) -> Option<(&Arc<ActiveRun>, Address)> {
+        let others = self.active.iter().filter(|(number, _)| **number != run);
+        others.map(|(_, active)| active).find_map(|it| Some((it, overlap(&it.addresses, wanted)?.clone())))
     }
 
     fn needs_lease(&self, header: &Header) -> Result<(), String> {
