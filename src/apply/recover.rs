@@ -174,7 +174,7 @@ impl Task {
                 // A create beside a record that is still there was to replace it.
                 let recorded = self.journal.with_latest(|view| view.records.contains_key(&address)).await;
                 let replaced = intent.call == IntentCall::Create && recorded;
-                let room = replaced.then(|| RecordWrite::Depose(address));
+                let room = replaced.then_some(RecordWrite::Depose(address));
                 room.into_iter().chain([RecordWrite::Put(Arc::new(record))]).collect()
             }
         };

@@ -119,14 +119,12 @@ fn same_members(a: &[Value], b: &[Value]) -> bool {
     };
     let (a, mut b) = (sorted(a), sorted(b));
     // Equal bytes stand together; only secrets have equal bytes and may still differ, so they are matched among themselves.
-    let mut at = 0;
-    for (key, item) in &a {
+    for (at, (key, item)) in a.iter().enumerate() {
         let found = (at..b.len()).take_while(|place| b[*place].0 == *key).find(|place| b[*place].1 == *item);
         match found {
             Some(place) => b.swap(at, place),
             None => return false,
         }
-        at += 1;
     }
     true
 }

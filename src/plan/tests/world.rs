@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::expr::{Expr, ExprKind, Reference, Step};
-use crate::model::schema::{Alphabet, Given, Recovery, ReplaceOrder, Unique};
+use crate::model::schema::{Alphabet, Attribute, Given, Naming, OnChange, Recovery, ReplaceOrder, Unique};
 use crate::model::types::Bounds;
 use crate::model::value::Unknown;
 use crate::model::{
@@ -13,7 +13,6 @@ use crate::model::{
     Plan, ProviderName, ProviderSchema, Record, RecordId, Schemas, Seen, SeenResource, Sources, Span, Type, Value,
 };
 use crate::plan::{Known, Options, start};
-use crate::providers::declare::{attribute as declare, computed};
 
 pub struct Declared(pub DesiredResource);
 
@@ -327,23 +326,41 @@ fn declared(kind: &str, name: &str) -> Declared {
     })
 }
 
+fn given(name: &str, ty: Type, given: Given) -> Attribute {
+    Attribute {
+        name: name.into(),
+        doc: "",
+        ty,
+        given,
+        sensitive: false,
+        on_change: OnChange::Update,
+        recomputed_by: Vec::new(),
+        naming: None,
+    }
+}
+
+fn replacing(attribute: Attribute, why: &'static str) -> Attribute {
+    Attribute { on_change: OnChange::Replace(why), ..attribute }
+}
+
 pub fn schemas() -> Schemas {
-    let optional = |name: &str, ty: Type| declare(name, ty, Given::Optional, "");
+    let optional = |name: &str, ty: Type| given(name, ty, Given::Optional);
+    let computed = |name: &str| given(name, Type::TEXT, Given::Computed);
+    let naming = Naming { alphabet: Alphabet::Dashes, max: 30, unique: Unique::Globally };
+    let name = replacing(given("name", Type::TEXT, Given::Required), "rename an app");
+    let token = replacing(optional("token", Type::TEXT), "change a token");
+    let recomputed = vec!["env".into(), "note".into()];
     let app = Kind {
         attributes: vec![
-            declare("name", Type::TEXT, Given::Required, "").replaces("rename an app").named(
-                Alphabet::Dashes,
-                30,
-                Unique::Globally,
-            ),
-            optional("region", Type::TEXT).replaces("move an app"),
-            optional("token", Type::TEXT).sensitive().replaces("change a token"),
+            Attribute { naming: Some(naming), ..name },
+            replacing(optional("region", Type::TEXT), "move an app"),
+            Attribute { sensitive: true, ..token },
             optional("env", Type::map(Type::TEXT)),
             optional("note", Type::TEXT),
             optional("tags", Type::Set(Box::new(Type::TEXT))),
             optional("count", Type::Range(Box::new(Type::Int(Bounds::NONE)))),
-            computed("id", Type::TEXT, ""),
-            computed("revision", Type::TEXT, "").recomputed_by(&["env", "note"]),
+            computed("id"),
+            Attribute { recomputed_by: recomputed, ..computed("revision") },
         ],
         identity: vec!["name".into()],
         list_by: Some(vec!["region".into()]),
@@ -354,20 +371,16 @@ pub fn schemas() -> Schemas {
             optional("size", Type::INT),
             optional("app", Type::TEXT),
             optional("label", Type::TEXT),
-            computed("id", Type::TEXT, ""),
-            computed("revision", Type::TEXT, ""),
+            computed("id"),
+            computed("revision"),
         ],
         holds_data: true,
         updatable: false,
         ..kind("test.disk")
     };
-    let act =
-        Kind { attributes: vec![optional("command", Type::TEXT), computed("id", Type::TEXT, "")], act: true, ..kind("test.act") };
-    let zone = Kind {
-        attributes: vec![declare("name", Type::TEXT, Given::Required, ""), computed("id", Type::TEXT, "")],
-        data: true,
-        ..kind("test.zone")
-    };
+    let act = Kind { attributes: vec![optional("command", Type::TEXT), computed("id")], act: true, ..kind("test.act") };
+    let zone =
+        Kind { attributes: vec![given("name", Type::TEXT, Given::Required), computed("id")], data: true, ..kind("test.zone") };
     let kinds = [("app", app), ("disk", disk), ("act", act), ("zone", zone)];
     let schema = ProviderSchema {
         name: "test".into(),
