@@ -1,10 +1,13 @@
 //! `check`: every mistake of a program, without network and without state.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::desired::offline;
+use super::environment;
 use super::project::{self, Failure};
 use super::settings::Settings;
-use crate::model::{Diagnostic, Sources};
+use crate::model::{Code, Diagnostic, Sources, Span};
 use crate::providers::registry;
 
 /// What checking found.
@@ -17,10 +20,32 @@ pub struct Report {
     pub environments: Vec<(String, usize)>,
 }
 
-/// Checks the stack, then what it amounts to in `environment`, or in each of its environments.
+/// Checks the stack, then what it amounts to in `environment`, or in each of its environments. Inputs that have to be given and
+/// secrets are not missed: they are known when somebody plans.
+///
+/// Errors: only for wrong usage ([`Code::UnknownEnvironment`]); what is wrong with the program is in the report.
 pub fn check(settings: &Settings, environment: Option<&str>) -> Result<Report, Failure> {
     let checked = project::check(settings, Arc::new(registry::schemas()), Sources::default());
-    let _ = environment;
-    let stack = checked.program.as_ref().map(|program| program.stack.name.to_string()).unwrap_or_default();
-    Ok(Report { stack, diagnostics: checked.diagnostics, sources: checked.sources, environments: Vec::new() })
+    let mut report =
+        Report { stack: String::new(), diagnostics: checked.diagnostics, sources: checked.sources, environments: Vec::new() };
+    let Some(program) = checked.program else { return Ok(report) };
+    report.stack = program.stack.name.to_string();
+    let chosen = match environment {
+        Some(_) => vec![environment::choose(&program, environment)?.name.to_string()],
+        None => program.environments.iter().map(|it| it.name.to_string()).collect(),
+    };
+    let mut seen: BTreeSet<(Code, Option<Span>, String)> = BTreeSet::new();
+    for environment in chosen {
+        let found = match offline(&program, settings, &report.sources, &environment) {
+            Ok(desired) => {
+                report.environments.push((environment, desired.resources.len()));
+                desired.warnings
+            }
+            Err(diagnostics) => diagnostics,
+        };
+        // What is wrong in every environment is said once.
+        let new = found.into_iter().filter(|it| !matches!(it.code, Code::MissingInput | Code::SecretMissing));
+        report.diagnostics.extend(new.filter(|it| seen.insert((it.code, it.span(), it.message.clone()))));
+    }
+    Ok(report)
 }

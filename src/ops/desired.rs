@@ -1,6 +1,6 @@
 //! What a program amounts to in an environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,12 +9,14 @@ use super::files::words;
 use super::given;
 use super::project::Failure;
 use super::refresh::patiently;
+use super::settings::Settings;
 use super::workspace::{Workspace, store_name};
 use crate::apply::Connect;
 use crate::eval::Outside;
 use crate::expand::{Expansion, Known, Question, Request, expand};
+use crate::lang::program::Program;
 use crate::model::expr::Reference;
-use crate::model::schema::Given;
+use crate::model::schema::{Attribute, Given};
 use crate::model::value::Unknown;
 use crate::model::{
     Address, Code, Data, Desired, DesiredProvider, Diagnostic, Expr, ExprKind, Fields, Name, ProviderName, Schemas, SourceId,
@@ -36,10 +38,31 @@ pub fn desired(workspace: &Workspace) -> Result<Desired, Failure> {
     }
 }
 
+/// Expands a program for a check: nothing is given, nothing is known, names are made as for a first plan.
+pub fn offline(program: &Program, settings: &Settings, sources: &Sources, environment: &str) -> Result<Desired, Vec<Diagnostic>> {
+    let outside = Files { dir: &settings.dir, sources, variable: &*settings.variable };
+    let mut data = BTreeMap::new();
+    loop {
+        let request = Request {
+            environment,
+            inputs: &BTreeMap::new(),
+            // A secret that is not given is one that somebody will give.
+            known: Known { data: data.clone(), simulated: true, ..Known::default() },
+            outside: &outside,
+        };
+        match expand(program, &request)? {
+            Expansion::Done(desired) => return Ok(*desired),
+            Expansion::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
+        }
+    }
+}
+
 /// The attributes of a data source that was not read: its arguments, and everything else unknown.
 fn untold(question: &Question) -> Fields {
+    let fields_given: BTreeSet<Name> = question.arguments.keys().cloned().collect();
     let mut fields = question.arguments.clone();
-    for attribute in question.kind.attributes.iter().filter(|it| it.is_computed()) {
+    let told = |it: &&Attribute| !fields_given.contains(&it.name) && !matches!(it.given, Given::Required | Given::Optional);
+    for attribute in question.kind.attributes.iter().filter(told) {
         let path = vec![Step::Field(attribute.name.clone())];
         let name = ExprKind::Name(Reference::Attribute { address: question.address.clone(), path });
         let unknown = Unknown {

@@ -51,7 +51,7 @@ pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, F
 pub async fn refreshed(workspace: &Workspace, connections: &Connections, request: &Request) -> Result<Planned, Failure> {
     let world = &workspace.settings.world;
     let started = world.clock.elapsed();
-    let desired = if request.destroy { desired(workspace)? } else { desired_with_data(workspace, connections).await? };
+    let desired = if request.destroy { to_destroy(workspace) } else { desired_with_data(workspace, connections).await? };
     let view = workspace.state.view();
     let settings = |name: &ProviderName| provider_of(&desired.providers, name);
     let asked = refresh(connections, world, &desired, &view.records, &workspace.schemas, &settings).await;
@@ -59,6 +59,14 @@ pub async fn refreshed(workspace: &Workspace, connections: &Connections, request
     let read = Some((seen.resources, world.clock.elapsed() - started));
     let plan = from_known(workspace, desired, &seen.seen, request)?;
     Ok(Planned { plan, read, open: view.open.len() })
+}
+
+/// What a destroy needs of the program: its providers' settings. What is wrong with the rest of it is in nobody's way.
+fn to_destroy(workspace: &Workspace) -> Desired {
+    let program = &workspace.project.program;
+    let bare =
+        Desired { stack: program.stack.name.to_string(), environment: workspace.environment.clone(), ..Desired::default() };
+    desired(workspace).unwrap_or(bare)
 }
 
 fn from_known(workspace: &Workspace, desired: Desired, seen: &Seen, request: &Request) -> Result<Plan, Failure> {
