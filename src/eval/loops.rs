@@ -7,6 +7,9 @@ use crate::model::expr::{ExprKind, ForClause, ListPart, MapPart};
 use crate::model::value::Mark;
 use crate::model::{Code, Data, Expr, Fields, Span, Type, Value};
 
+/// No comprehension makes more.
+const LENGTH_MAX: usize = 1_000_000;
+
 /// What a comprehension gives for each round.
 pub enum Leaf<'e> {
     Item(&'e Expr),
@@ -84,7 +87,12 @@ impl Evaluator<'_> {
         out: &mut Gathered,
     ) -> Outcome<()> {
         let Some((first, others)) = clauses.split_first() else {
-            self.names.budget().charge(1, span)?;
+            self.names.budget().charge(10, span)?;
+            if out.parts.len() >= LENGTH_MAX {
+                return Err(Box::new(
+                    Code::Limit.error("a list or map has at most 1,000,000 elements").label(span, "makes more"),
+                ));
+            }
             let part = match leaf {
                 Leaf::Item(item) => Part::Item(self.eval(item, locals, level)?),
                 Leaf::Entry(key, value) => {

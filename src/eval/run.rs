@@ -192,7 +192,7 @@ impl Evaluator<'_> {
             }
             builtins::bounded(text.len()).map_err(|it| problem(it, None, span))?;
         }
-        self.names.budget().charge(text.len() as u64 / 64, span)?;
+        self.names.budget().charge(text.len() as u64 / 8, span)?;
         Ok(self.made(Data::Text(text.into()), &of, span))
     }
 
@@ -657,9 +657,9 @@ impl Evaluator<'_> {
             value.mark.secret &= !def.reveals;
             return Ok(value);
         }
-        self.names.budget().charge(values.iter().flatten().map(weight).sum(), span)?;
         let call = Arguments { values: &values, outside: self.names.outside(), source: span.source };
         let mut value = (def.run)(&call).map_err(|it| problem(it, Some(def.name), span))?;
+        self.names.budget().charge(weight(&value) + values.iter().flatten().map(weight).sum::<u64>() / 10, span)?;
         value.mark.secret |= secret;
         if value.mark.within.is_none() {
             value.mark.within = of.iter().find_map(|part| part.mark.within.clone());
@@ -671,12 +671,12 @@ impl Evaluator<'_> {
     }
 }
 
-/// How many steps it takes to go through a value once.
+/// How many steps it takes to make a value, such that what all steps together make has room in memory.
 fn weight(value: &Value) -> u64 {
     match &value.data {
-        Data::Text(text) => 1 + text.len() as u64 / 64,
-        Data::List(items) => 1 + items.len() as u64,
-        Data::Map(fields) => 1 + fields.len() as u64,
+        Data::Text(text) => 1 + text.len() as u64 / 8,
+        Data::List(items) => 1 + 10 * items.len() as u64,
+        Data::Map(fields) => 1 + 20 * fields.len() as u64,
         _ => 1,
     }
 }

@@ -142,7 +142,7 @@ impl<'p> Expander<'p> {
         }
     }
 
-    fn add_reads(&self, reads: &Reads) {
+    pub fn add_reads(&self, reads: &Reads) {
         if !reads.is_empty()
             && let Some(top) = self.reads.borrow_mut().last_mut()
         {

@@ -108,6 +108,8 @@ pub struct Frame<'p> {
     /// The frame that the declaring item's expressions belong to, and the variables of its head.
     pub caller: Option<Rc<Frame<'p>>>,
     pub locals: Vec<(Slot, Value)>,
+    /// What the head read: those variables hold it.
+    pub head_reads: Reads,
     pub provider: Option<ProviderName>,
     /// The clause that it is lowered by.
     pub clause: Option<&'p Body>,
@@ -139,6 +141,7 @@ impl<'p> Frame<'p> {
             key: None,
             caller: None,
             locals: Vec::new(),
+            head_reads: Reads::default(),
             provider: None,
             clause: None,
             directory,

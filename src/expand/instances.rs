@@ -73,7 +73,9 @@ impl<'p> Expander<'p> {
                             .label(*at, "would be in the state of another environment"),
                     ));
                 }
-                let elements = self.elements(frame, &decl.head, decl.span)?;
+                let (elements, reads) = self.reading(|| self.elements(frame, &decl.head, decl.span));
+                let (elements, head_reads) = (elements?, Rc::new(reads));
+                self.add_reads(&head_reads);
                 let mut frames = Vec::new();
                 for element in elements.iter().flatten() {
                     self.count(decl.span)?;
@@ -94,6 +96,7 @@ impl<'p> Expander<'p> {
                         key: element.key.clone(),
                         caller: Some(frame.clone()),
                         locals: element.locals.clone(),
+                        head_reads: head_reads.clone(),
                         provider,
                         clause,
                         directory: component.directory,

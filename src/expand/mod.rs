@@ -86,6 +86,3 @@ pub fn expand(program: &Program, request: &Request<'_>) -> Result<Expansion, Vec
     })?;
     whole::run(&expander::Expander::new(program, request, environment))
 }
-
-#[cfg(test)]
-mod tests;

@@ -101,15 +101,19 @@ pub fn slug(stack: &str, environment: &str, segments: &[&str], max: usize) -> St
     }
 }
 
-/// The names and keys on the way to an address. A last name that says no more than its kind, or `main`, is left out.
+/// The names and keys on the way to an address. An instance that is called `main` is known by its kind; a resource's name that says
+/// no more than its kind, or `main`, is left out.
 fn path(segments: &[&str]) -> Vec<String> {
     let mut parts = Vec::new();
     for (at, segment) in segments.iter().enumerate() {
         let (path, key) = segment.split_once('[').map_or((*segment, None), |(path, key)| (path, Some(key)));
         let (kind, name) = path.rsplit_once('.').unwrap_or(("", path));
         let says_no_more = name == "main" || kind.rsplit('.').next() == Some(name);
-        if at == 0 || at + 1 < segments.len() || !says_no_more {
-            parts.push(name.to_owned());
+        let is_resource = kind.contains('.');
+        match (is_resource, name) {
+            (false, "main") => parts.push(kind.rsplit('/').next().unwrap_or(kind).to_owned()),
+            (true, _) if says_no_more && at > 0 => {}
+            _ => parts.push(name.to_owned()),
         }
         if let Some(key) = key.and_then(|key| serde_json::from_str::<String>(key.trim_end_matches(']')).ok()) {
             parts.push(key);
@@ -199,9 +203,9 @@ mod tests {
         assert_eq!(within("local.port.web"), "web");
         assert_eq!(within("local.process.main"), "main");
         let global = named("database.main/fly.app.app", Alphabet::Dashes, 30, Unique::Globally);
-        assert!(global.starts_with("shop-production-main-") && global.len() == 27, "{global}");
+        assert!(global.starts_with("shop-production-database-") && global.len() == 30, "{global}");
         let volume = named("database.main/fly.volume.data", Alphabet::Underscores, 30, Unique::Globally);
-        assert!(volume.starts_with("shop_production_main_da") && volume.len() <= 30, "{volume}");
+        assert!(volume.starts_with("shop_production_databas") && volume.len() <= 30, "{volume}");
     }
 
     #[test]

@@ -23,7 +23,8 @@ impl<'p> Expander<'p> {
             self.heard(frame, address);
             return;
         }
-        let set = self.resource_set(frame, decl, decl.span);
+        // What the head reads, the variables that it binds hold.
+        let (set, reads) = self.reading(|| self.resource_set(frame, decl, decl.span));
         if self.heard(frame, set).is_none() {
             return;
         }
@@ -31,7 +32,7 @@ impl<'p> Expander<'p> {
         for it in placed.iter() {
             let provider = self.place_resource(frame, decl, &it.locals);
             let Some(provider) = self.heard(frame, provider) else { return };
-            let made = self.resource(frame, decl, it, provider);
+            let made = self.resource(frame, decl, it, provider, &reads);
             if let Some(Some(resource)) = self.heard(frame, made) {
                 self.resources.borrow_mut().push(resource);
             }
@@ -43,7 +44,7 @@ impl<'p> Expander<'p> {
         let shared = self.shared.borrow().clone();
         for (address, (frame, decl, provider)) in shared {
             let placed = Placed { address: address.clone(), key: None, locals: Vec::new() };
-            let made = self.resource(&frame, decl, &placed, provider);
+            let made = self.resource(&frame, decl, &placed, provider, &BTreeMap::new());
             if let Some(Some(mut resource)) = self.heard(&frame, made) {
                 resource.instance = address;
                 self.resources.borrow_mut().push(resource);
@@ -58,6 +59,7 @@ impl<'p> Expander<'p> {
         decl: &'p Resource,
         placed: &Placed,
         provider: ProviderName,
+        head_reads: &BTreeMap<Address, Span>,
     ) -> Outcome<Option<DesiredResource>> {
         if decl.mode == Mode::Data && self.request.known.data.contains_key(&placed.address) {
             return Ok(None);
@@ -86,7 +88,8 @@ impl<'p> Expander<'p> {
             self.reference_edges(value, &mut edges);
         }
         edges.extend(after.into_iter().map(|(address, span)| ((address, EdgeReason::After), span)));
-        edges.extend(reads.into_iter().map(|(address, span)| ((address, EdgeReason::Instance), span)));
+        let reads = reads.into_iter().chain(head_reads.iter().map(|(address, span)| (address.clone(), *span)));
+        edges.extend(reads.map(|(address, span)| ((address, EdgeReason::Instance), span)));
         let (instance, called_at) = match &frame.root {
             Some((root, span)) => (root.clone(), *span),
             None => (placed.address.clone(), decl.span),

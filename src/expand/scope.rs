@@ -161,7 +161,10 @@ impl<'p> Expander<'p> {
                 let input = component.inputs.iter().find(|input| input.name == *name).ok_or_else(silent)?;
                 let given = frame.decl.and_then(|decl| decl.inputs.iter().find(|(given, ..)| given == name));
                 match (given, &frame.caller, &input.default) {
-                    (Some((_, expr, _)), Some(caller), _) => self.eval(caller, expr, &frame.locals),
+                    (Some((_, expr, _)), Some(caller), _) => {
+                        self.add_reads(&frame.head_reads);
+                        self.eval(caller, expr, &frame.locals)
+                    }
                     (_, _, Some(default)) => self.eval(frame, default, &[]),
                     _ => self.no_value(input, frame.decl.map_or(span, |decl| decl.span)),
                 }
