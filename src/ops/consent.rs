@@ -13,7 +13,8 @@ fn loses_data(change: &Change) -> bool {
     match change.action {
         Action::Destroy { loses_data } => loses_data,
         Action::Replace { .. } => change.kind.holds_data,
-        _ => false,
+        // Whether it is one, only the apply finds out: then nobody can be asked any more.
+        _ => change.maybe_replace && change.kind.holds_data,
     }
 }
 
