@@ -26,7 +26,10 @@ fn arithmetic(message: &str) -> NoResult {
 }
 
 fn operands(operator: Binary, a: &Data, b: &Data) -> NoResult {
-    let message = format!("`{}` does not take {} and {}", operator.symbol(), sort_of(a), sort_of(b));
+    let message = match (a, b) {
+        (Data::Money(_, one), Data::Money(_, other)) => format!("`{}` cannot mix {one} and {other}", operator.symbol()),
+        _ => format!("`{}` does not take {} and {}", operator.symbol(), sort_of(a), sort_of(b)),
+    };
     NoResult { code: Code::BadOperands, message }
 }
 

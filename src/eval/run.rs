@@ -510,6 +510,7 @@ impl Evaluator<'_> {
             let taken = match (pattern, &of.data) {
                 (Pattern::Any, _) => true,
                 (Pattern::Literals(values), _) => values.contains(&of),
+                (Pattern::Labels(labels), Data::Variant(label, _)) => labels.contains(label),
                 (Pattern::Label(wanted, slot), Data::Variant(label, fields)) if wanted == label => {
                     if let Some(slot) = slot {
                         locals.push((*slot, Value { data: Data::Map(fields.clone()), mark: of.mark.clone() }));

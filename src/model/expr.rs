@@ -190,6 +190,8 @@ pub enum Pattern {
     Literals(Vec<Value>),
     /// A variant's label, and the slot that takes its object.
     Label(Name, Option<Slot>),
+    /// Any of these labels.
+    Labels(Vec<Name>),
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -230,7 +230,11 @@ impl<'t> Checker<'t> {
                 let length = match &args[..] {
                     [tree::Arg { name: None, value }] => {
                         let ty = Type::Int(Bounds { min: Some(8), max: Some(255) });
+                        let said = self.diagnostics.len();
                         let expr = self.check(cx, value, &ty, &At::place("`self.slug`"));
+                        if self.diagnostics.len() > said {
+                            return None;
+                        }
                         self.constant_value(&expr).and_then(|value| value.as_int())
                     }
                     _ => None,

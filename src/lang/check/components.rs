@@ -301,7 +301,7 @@ impl<'t> Checker<'t> {
         }
         for (output, _) in outputs {
             let name = &output.name.node;
-            if output.value.is_some() || sets(body, name) || value_was_written(items, name) {
+            if output.value.is_some() || output.ty.is_none() || sets(body, name) || value_was_written(items, name) {
                 continue;
             }
             if clauses.is_empty() {

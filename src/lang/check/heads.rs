@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::context::{Cx, Fact, Local};
+use super::context::{Cx, Fact, Local, Typed};
 use super::describe::{At, noun, quoted};
 use super::fit::secret;
 use super::narrow;
@@ -12,7 +12,7 @@ use crate::lang::program::{Each, Head};
 use crate::lang::resolve::{IfId, ItemId, What};
 use crate::lang::syntax::tree;
 use crate::model::expr::{Expr, Slot};
-use crate::model::{Code, Span, Type};
+use crate::model::{Code, Type};
 
 /// A head, and what it leaves for the body.
 pub(super) struct CheckedHead {
@@ -88,24 +88,14 @@ impl<'t> Checker<'t> {
     /// `for x in collection up to bound`: distinct strings or ints, or a map.
     fn check_each(&mut self, cx: &mut Cx, each: &'t tree::For) -> Each {
         let over = self.infer(cx, &each.collection);
-        let span = over.expr.span;
         let elements = self.elements(&over);
-        let (mut key, value, item) = match elements {
+        let (key, value, item, refused) = match elements {
             Some(it) => {
-                if it.tainted && !it.is_map {
-                    self.say_secret_shown(Some(&over.expr), &over.ty, &At::place("the keys of instances"), span);
-                }
-                let key = if it.is_map { Type::TEXT } else { it.value.clone() };
-                if !it.is_map {
-                    self.refuse_keys(&it.value, span);
-                }
-                (key, it.value, it.item)
+                let refused = !it.is_map && self.refuse_keys(&over, &it.value);
+                (if it.is_map { Type::TEXT } else { it.value.clone() }, it.value, it.item, refused)
             }
-            None => (Type::Poison, Type::Poison, None),
+            None => (Type::Poison, Type::Poison, None, true),
         };
-        if matches!(key, Type::Poison) {
-            key = Type::Poison;
-        }
         let key = each.key.as_ref().map(|name| cx.bind(&name.node, key, None));
         let value: Slot = cx.bind(&each.value.node, value, item);
         let up_to = each.up_to.as_ref().map(|bound| {
@@ -113,18 +103,20 @@ impl<'t> Checker<'t> {
             self.needed_early(cx.scope, &bound, "`up to`");
             bound
         });
-        if up_to.is_none() {
+        if up_to.is_none() && !refused {
             self.keys_needed_early(cx.scope, &over.expr, "`for`");
         }
         self.refuse_equal_keys(&over.expr, &each.collection);
         Each { key, value, over: over.expr, up_to, span: each.span }
     }
 
-    fn refuse_keys(&mut self, of: &Type, span: Span) {
+    /// Says why elements cannot be keys, if they cannot.
+    fn refuse_keys(&mut self, over: &Typed, of: &Type) -> bool {
+        let span = over.expr.span;
         let (bare, tainted) = untainted(of);
         match bare {
-            _ if tainted => self.say_secret_shown(None, of, &At::place("the keys of instances"), span),
-            Type::Text(_) | Type::Int(_) | Type::Literals(_) | Type::Poison | Type::Any => {}
+            _ if tainted => self.say_secret_shown(Some(&over.expr), of, &At::place("the keys of instances"), span),
+            Type::Text(_) | Type::Int(_) | Type::Literals(_) | Type::Poison | Type::Any => return false,
             Type::Optional(_) | Type::Null => {
                 let diagnostic = Code::MaybeNull
                     .error("the keys of instances cannot be null")
@@ -141,6 +133,7 @@ impl<'t> Checker<'t> {
                 self.say(diagnostic);
             }
         }
+        true
     }
 
     /// A constant list that has a key twice.

@@ -236,7 +236,7 @@ impl<'t> Checker<'t> {
 
     /// A string with interpolation.
     fn template(&mut self, cx: &mut Cx, parts: &'t [tree::Part], span: Span) -> Typed {
-        let mut tainted = false;
+        let (mut tainted, mut failed) = (false, false);
         let mut exprs = Vec::with_capacity(parts.len());
         for part in parts {
             exprs.push(match part {
@@ -245,12 +245,19 @@ impl<'t> Checker<'t> {
                     let typed = self.infer(cx, inner);
                     tainted |= holds_secret(&typed.ty);
                     let at = At::place("an interpolation");
-                    if let Some(how) = cannot_interpolate(&typed.ty) {
-                        self.say_unfit(&typed.ty, &Type::TEXT, how, &at, inner.span);
+                    match cannot_interpolate(&typed.ty) {
+                        Some(how) => {
+                            self.say_unfit(&typed.ty, &Type::TEXT, how, &at, inner.span);
+                            failed = true;
+                            poison(inner.span)
+                        }
+                        None => typed.expr,
                     }
-                    typed.expr
                 }
             });
+        }
+        if failed {
+            return Typed::poison(span);
         }
         let ty = if tainted { super::fit::secret(Type::TEXT) } else { Type::TEXT };
         Typed { expr: self.folded(Expr::new(ExprKind::Text(exprs), span)), ty, item: None }
@@ -386,7 +393,11 @@ impl<'t> Checker<'t> {
             Ok(ty) => ty,
             Err(at) => {
                 let before = super::shapes::join_all(&types[..at]).unwrap_or(Type::Poison);
-                let message = format!("{what} are {} and {}", super::describe::noun(&before), super::describe::noun(&types[at]));
+                let (one, other) = (super::describe::noun(&before), super::describe::noun(&types[at]));
+                let message = match one == other {
+                    true => format!("{what} are `{before}` and `{}`", types[at]),
+                    false => format!("{what} are {one} and {other}"),
+                };
                 let diagnostic = Code::WrongType
                     .error(message)
                     .label(spans[at], format!("is {}", super::describe::noun(&types[at])))

@@ -93,11 +93,10 @@ impl<'t> Checker<'t> {
         let at = At::field(&name.node, None);
         let of_resources = ON_RESOURCES.contains(&&*name.node) && !ON_INSTANCES.contains(&&*name.node);
         if of_resources && kind.is_none() {
-            self.infer(cx, value);
             let diagnostic = Code::UnknownField
                 .error(format!("`lifecycle.{}` is for resources, and this is an instance", name.node))
                 .label(name.span, "unknown field")
-                .help("`on TYPE { provider.type.name { lifecycle … } }` is not there either: it belongs to the component");
+                .help("it belongs to the resources inside of the component");
             self.say(diagnostic);
             return;
         }

@@ -6,7 +6,7 @@ use super::describe::{At, listed, noun};
 use super::fit::{holds_secret, secret};
 use super::shapes::untainted;
 use crate::lang::syntax::tree::{self, PatternKind};
-use crate::model::expr::{Expr, ExprKind, Pattern};
+use crate::model::expr::{Expr, ExprKind, Pattern, Slot};
 use crate::model::value::Data;
 use crate::model::{Code, Name, Span, Type, Value};
 
@@ -72,10 +72,14 @@ impl<'t> Checker<'t> {
             let typed = check(self, cx, &arm.value);
             cx.reset(mark);
             types.push(typed.ty);
-            match &patterns[..] {
-                [_] => made.extend(patterns.into_iter().map(|pattern| (pattern, typed.expr.clone()))),
-                // Alternatives are arms of their own.
-                _ => made.extend(patterns.into_iter().map(|pattern| (pattern, typed.expr.clone()))),
+            if let [pattern] = &patterns[..] {
+                made.push((pattern.clone(), typed.expr));
+            } else if patterns.len() > 1 {
+                let diagnostic = Code::BadArguments
+                    .error("an arm takes values or labels, not both")
+                    .label(arm.patterns[0].span.to(arm.patterns[arm.patterns.len() - 1].span), "mixes them")
+                    .help("give `null` an arm of its own");
+                self.say(diagnostic);
             }
         }
         let complete = self.complete(&core, nullable, &covered, scrutinee.span, span);
@@ -87,8 +91,8 @@ impl<'t> Checker<'t> {
     }
 
     fn patterns(&mut self, cx: &mut Cx, arm: &'t tree::Arm, core: &Type, nullable: bool, covered: &mut Covered) -> Vec<Pattern> {
-        let mut patterns = Vec::new();
-        let mut values: Vec<Value> = Vec::new();
+        let (mut values, mut labels): (Vec<Value>, Vec<(Name, Option<Slot>)>) = (Vec::new(), Vec::new());
+        let mut any = false;
         for pattern in &arm.patterns {
             if covered.rest {
                 let diagnostic = Code::Doubtful
@@ -101,7 +105,7 @@ impl<'t> Checker<'t> {
                 PatternKind::Error => covered.rest = true,
                 PatternKind::Any => {
                     covered.rest = true;
-                    patterns.push(Pattern::Any);
+                    any = true;
                 }
                 PatternKind::Literal(tree::Literal::Null) => {
                     if !nullable && *core != Type::Poison && *core != Type::Any {
@@ -134,7 +138,7 @@ impl<'t> Checker<'t> {
                                     .help("give each label an arm of its own");
                                 self.say(diagnostic);
                             }
-                            patterns.push(Pattern::Label(label.node.clone(), slot));
+                            labels.push((label.node.clone(), slot));
                         }
                         None => {
                             let variant = variant.clone();
@@ -159,8 +163,17 @@ impl<'t> Checker<'t> {
                 },
             }
         }
+        if any {
+            return vec![Pattern::Any];
+        }
+        let mut patterns = Vec::new();
         if !values.is_empty() {
-            patterns.insert(0, Pattern::Literals(values));
+            patterns.push(Pattern::Literals(values));
+        }
+        match &labels[..] {
+            [] => {}
+            [(label, slot)] => patterns.push(Pattern::Label(label.clone(), *slot)),
+            _ => patterns.push(Pattern::Labels(labels.into_iter().map(|(label, _)| label).collect())),
         }
         patterns
     }

@@ -26,7 +26,13 @@ impl Checker<'_> {
         let text = quoted(self.text(span));
         let takes = match at.what {
             AtWhat::Output(_) | AtWhat::Let(_) => "is declared as",
+            AtWhat::Place(words) if words.starts_with("the result of") => "is declared as",
             _ => "takes",
+        };
+        // That it may be null as well is beside the point.
+        let want = match want {
+            Type::Optional(of) => of,
+            other => other,
         };
         let (wanted, is) = (noun(want), noun(from));
         // Two nouns that read alike have a difference that only the whole types show.

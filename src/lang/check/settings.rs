@@ -176,7 +176,8 @@ impl<'t> Checker<'t> {
                 continue;
             };
             let Some(text) = constant.as_text() else { continue };
-            match Address::parse(text) {
+            // An address ends with a kind and a name.
+            match Address::parse(text).filter(|address| address.split_key().0.last().contains('.')) {
                 Some(address) => found[at] = Some((address.as_str().to_owned(), value.span)),
                 None => {
                     let diagnostic = Code::OutOfRange

@@ -257,6 +257,14 @@ impl Writing<'_> {
                 write_text(self.out, label);
                 self.slot(*slot);
             }
+            Pattern::Labels(labels) => {
+                self.put("[\"labels\",[");
+                for (at, label) in labels.iter().enumerate() {
+                    self.comma(at);
+                    write_text(self.out, label);
+                }
+                self.put("]");
+            }
         }
         self.put("]");
         Ok(())
@@ -480,6 +488,12 @@ impl Reader<'_, '_, '_> {
                 self.expect(",")?;
                 let label = self.name()?;
                 Pattern::Label(label, self.slot()?)
+            }
+            "labels" => {
+                self.expect(",")?;
+                let mut labels = Vec::new();
+                self.list(|r| r.name().map(|label| labels.push(label)))?;
+                Pattern::Labels(labels)
             }
             _ => return Err(self.syntax("a pattern")),
         };

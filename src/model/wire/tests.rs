@@ -260,6 +260,7 @@ fn every_expr(value: Value) -> Expr {
             vec![
                 (Pattern::Label("l".into(), Some(Slot(2))), literal()),
                 (Pattern::Literals(vec![value.clone()]), literal()),
+                (Pattern::Labels(vec!["l".into(), "m".into()]), literal()),
                 (Pattern::Any, literal()),
             ],
         ))),
