@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashSet;
 use tokio::task::JoinSet;
 
 use super::event::{Event, StepName};
@@ -51,6 +52,8 @@ struct Dispatcher<'p> {
     owing: BTreeMap<u32, bool>,
     /// Destroys that came up during the run, at its end.
     owed: Vec<u32>,
+    /// Changes of which was said that they failed, or are not started.
+    said: FxHashSet<u32>,
     /// By change: halves that are not over.
     halves_left: Vec<u32>,
     stopping: Option<Stop>,
@@ -107,6 +110,7 @@ impl<'p> Dispatcher<'p> {
             running: JoinSet::new(),
             owing: BTreeMap::new(),
             owed: Vec::new(),
+            said: FxHashSet::default(),
             halves_left,
             stopping: None,
             outcome: Outcome::default(),
@@ -337,7 +341,7 @@ impl<'p> Dispatcher<'p> {
         let mut over = vec![at];
         while let Some(at) = over.pop() {
             self.state[at as usize] = StepState::Done;
-            for next in self.waiting[at as usize].clone() {
+            for next in std::mem::take(&mut self.waiting[at as usize]) {
                 let open = &mut self.open_waits[next as usize];
                 *open -= 1;
                 if *open > 0 || self.state[next as usize] != StepState::Waiting {
@@ -361,6 +365,7 @@ impl<'p> Dispatcher<'p> {
         if started {
             self.tell(Event::Failed { step: self.name(change, half), took, diagnostic: diagnostic.clone() });
         }
+        self.said.insert(change);
         self.outcome.failed.push(Failure { change, address: address.clone(), diagnostic: *diagnostic });
         self.leave_dependents(at, &address);
     }
@@ -397,9 +402,7 @@ impl<'p> Dispatcher<'p> {
     }
 
     fn say_not_started(&mut self, change: u32, half: Half, why: String) {
-        let known = self.outcome.not_started.iter().any(|it| it.change == change);
-        let failed = self.outcome.failed.iter().any(|it| it.change == change);
-        if !known && !failed {
+        if self.said.insert(change) {
             let address = self.plan.changes[change as usize].address.clone();
             self.outcome.not_started.push(NotStarted { change, address, why: why.clone() });
             self.tell(Event::NotStarted { step: self.name(change, half), why });
