@@ -276,7 +276,8 @@ table! {
     // Encodings and hashes.
     "json_encode"(required("value", Any)) -> Text, "The value as JSON on one line, keys in order.", "json_encode({ a = [1, null] })" => r#""{\"a\":[1,null]}""#, encodings::json_encode;
     "json_decode"(required("text", Text)) -> Any, "The value that a JSON text holds.", "json_decode(\"[1, 2]\")" => "[1, 2]", encodings::json_decode;
-    "yaml_encode"(required("value", Any)) -> Text, "The value as YAML, keys in order.", "yaml_encode({ a = [1, \"b\"] })" => r#""a:\n  - 1\n  - b\n""#, encodings::yaml_encode;
+    "yaml_encode"(required("value", Any)) -> Text, "The value as YAML, keys in order.", "yaml_encode({ a = [\"b\", \"yes\"] })"
+        => r#""a:\n  - b\n  - \"yes\"\n""#, encodings::yaml_encode;
     "base64_encode"(required("text", Text)) -> Text, "The text in base 64.", r#"base64_encode("hi")"# => r#""aGk=""#, encodings::base64_encode;
     "base64_decode"(required("text", Text)) -> Text, "The text that base 64 stands for.", r#"base64_decode("aGk=")"# => r#""hi""#, encodings::base64_decode;
     "url_encode"(required("text", Text)) -> Text, "The text as it may stand in a query.", r#"url_encode("a b&c")"# => r#""a%20b%26c""#, encodings::url_encode;
@@ -289,7 +290,7 @@ table! {
     "cidr_netmask"(required("prefix", Text)) -> Text, "The mask of an IPv4 network.", r#"cidr_netmask("10.0.0.0/12")"# => r#""255.240.0.0""#, nets::cidr_netmask;
 
     // From outside.
-    "file"(required("path", Text)) -> Text, "The text of a file of the stack.", r#"file("greeting.txt")"# => r#""hello ${name}""#, encodings::file, reads;
+    "file"(required("path", Text)) -> Text, "The text of a file of the stack.", r#"file("greeting.txt")"# => r#""hello \${name}""#, encodings::file, reads;
     "template"(required("path", Text), required("values", Map(&Any))) -> Text, "The text of a file with each `${name}` replaced.", r#"template("greeting.txt", { name = "you" })"# => r#""hello you""#, encodings::template, reads;
     "env_var"(required("name", Text), optional("default", Text)) -> Text, "A variable of the environment.", r#"env_var("STACKWRIGHT_NO_SUCH", "none")"# => r#""none""#, encodings::env_var, reads;
 
