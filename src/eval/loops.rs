@@ -69,7 +69,10 @@ impl Evaluator<'_> {
             if map.insert(name.clone(), value).is_some() {
                 return Err(Box::new(
                     Code::Duplicate
-                        .error(format!("the key `{}` is made twice", name.escape_debug()))
+                        .error(match key.mark.secret {
+                            true => "a secret key is made twice".to_owned(),
+                            false => format!("the key `{}` is made twice", name.escape_debug()),
+                        })
                         .label(span, "every round has to make another key"),
                 ));
             }

@@ -659,7 +659,15 @@ impl Evaluator<'_> {
             return Ok(value);
         }
         let call = Arguments { values: &values, outside: self.names.outside(), source: span.source };
-        let mut value = (def.run)(&call).map_err(|it| problem(it, Some(def.name), span))?;
+        let mut value = (def.run)(&call).map_err(|it| {
+            // The words may quote an argument.
+            let quotes_secret = of.iter().any(|value| value.has_secret());
+            let it = match quotes_secret {
+                true => Problem { code: it.code, message: format!("`{}` has no result for a secret argument", def.name) },
+                false => it,
+            };
+            problem(it, (!quotes_secret).then_some(def.name), span)
+        })?;
         self.names.budget().charge(weight(&value) + values.iter().flatten().map(weight).sum::<u64>() / 10, span)?;
         value.mark.secret |= secret;
         if value.mark.within.is_none() {

@@ -347,3 +347,19 @@ fn functions_of_many_arguments_and_formats() {
     shows(&call("cidr_host", vec![text("10.0.0.0/24"), int(-1)]), r#""10.0.0.255""#);
     shows(&call("yaml_encode", vec![list(vec![list(vec![int(1)]), text("yes")])]), r#""- - 1\n- \"yes\"\n""#);
 }
+
+#[test]
+fn no_message_quotes_a_secret() {
+    let secret = || lit(Value::text("hush").secret());
+    let empty = e(ExprKind::Map(vec![]));
+    shows(&call("fail", vec![secret()]), "SW0220 `fail` has no result for a secret argument");
+    shows(&call("lookup", vec![empty.clone(), secret()]), "SW0216 `lookup` has no result for a secret argument");
+    shows(
+        &e(ExprKind::Index { of: Box::new(empty), key: Box::new(secret()), optional: false }),
+        "SW0216 there is no key (secret)",
+    );
+    let pair = list(vec![int(1), int(2)]);
+    let clauses = vec![ForClause::For { key: None, value: None, over: pair }];
+    let twice = e(ExprKind::ForMap { clauses, key: Box::new(secret()), value: Box::new(int(1)) });
+    shows(&twice, "SW0302 a secret key is made twice");
+}

@@ -146,7 +146,9 @@ impl<'p> Expander<'p> {
         if !reads.is_empty()
             && let Some(top) = self.reads.borrow_mut().last_mut()
         {
-            reads.iter().for_each(|(address, span)| drop(top.entry(address.clone()).or_insert(*span)));
+            for (address, span) in reads.iter() {
+                top.entry(address.clone()).or_insert(*span);
+            }
         }
     }
 

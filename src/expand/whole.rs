@@ -214,6 +214,7 @@ impl<'p> Expander<'p> {
             _ => {
                 let message = self.eval(frame, &require.message, locals);
                 let text = match &message {
+                    Ok(message) if message.has_secret() => "a requirement does not hold; its words are secret".to_owned(),
                     Ok(message) => message.as_text().unwrap_or("a requirement does not hold").to_owned(),
                     Err(error) if is_silent(error) => return false,
                     Err(error) => error.message.clone(),
