@@ -1,7 +1,5 @@
 //! What somebody has to agree to before a plan is made real.
 
-use std::collections::BTreeSet;
-
 use crate::model::{Action, Address, Change, Code, Diagnostic, Plan};
 
 /// Resources whose data a plan loses, ordered.
@@ -18,22 +16,20 @@ fn loses_data(change: &Change) -> bool {
     }
 }
 
-/// Losses that were not confirmed by name. A name that the plan does not lose is refused, since it was meant for another plan.
+/// Losses that were not confirmed by name: a resource's own, or that of the instance which holds it. A name that the plan does
+/// not lose and that is near one which it does is refused as mistyped; one that nothing bears any more is harmless.
 ///
 /// Errors: [`Code::Usage`].
 pub fn unconfirmed(plan: &Plan, confirmed: &[String]) -> Result<Vec<Address>, Box<Diagnostic>> {
     let losses = losses(plan);
-    let known: BTreeSet<&str> = losses.iter().map(Address::as_str).collect();
-    for name in confirmed {
-        // Confirming what a later plan no longer loses is harmless; a name that is near a loss is a mistyped one.
-        if !known.contains(name.as_str())
-            && let Some(near) = super::nearest(name, known.iter().copied())
-        {
+    let covers = |name: &str, loss: &Address| Address::parse(name).is_some_and(|named| loss.is_within(&named));
+    for name in confirmed.iter().filter(|name| !losses.iter().any(|loss| covers(name, loss))) {
+        if let Some(near) = super::nearest(name, losses.iter().map(Address::as_str)) {
             let text = format!("`--allow-destroy {name}` names nothing that this plan destroys");
             return Err(Box::new(Code::Usage.error(text).help(format!("write `--allow-destroy '{near}'`"))));
         }
     }
-    Ok(losses.into_iter().filter(|address| !confirmed.iter().any(|name| name == address.as_str())).collect())
+    Ok(losses.into_iter().filter(|loss| !confirmed.iter().any(|name| covers(name, loss))).collect())
 }
 
 /// The refusal of a plan whose losses were not confirmed.
