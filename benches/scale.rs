@@ -172,13 +172,15 @@ fn run(command: &mut Command, what: &str) -> Cost {
     let errors = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/scale.stderr");
     let file = std::fs::File::create(&errors).expect("the target directory can be written");
     let start = Instant::now();
+    #[allow(clippy::zombie_processes, reason = "`wait4` below waits for it, and reads what it cost")]
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().expect("the program starts");
+    let id = child.id() as i32;
     let mut status = 0;
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to live values of the types that the call fills in; the child is ours and not waited for yet.
-    let waited = unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut usage) };
+    let waited = unsafe { libc::wait4(id, &mut status, 0, &mut usage) };
     let wall = start.elapsed();
-    assert_eq!(waited, child.id() as i32, "the process was waited for");
+    assert_eq!(waited, id, "the process was waited for");
     let status = std::process::ExitStatus::from_raw(status);
     let said = || std::fs::read_to_string(&errors).unwrap_or_default();
     assert!(status.success(), "{what} failed with {status}: {command:?}\n{}", said());

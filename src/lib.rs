@@ -1,6 +1,10 @@
 //! Stackwright: an infrastructure-as-code engine with a language of its own.
 //!
 //! The rooms, in reading order. `docs/architecture.md` shows how they follow one another, `tests/layers.rs` holds them to it.
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")
+)]
 
 /// The vocabulary that every room speaks: values, types, addresses, schemas, records, plans. No behaviour beyond their shape.
 pub mod model;

@@ -189,7 +189,7 @@ impl Progress<'_> {
             lines.push(format!("  and {} more", running.len() - LIVE_MAX));
         }
         let width = 18;
-        let full = if total == 0 { 0 } else { done * width / total };
+        let full = (done * width).checked_div(total).unwrap_or(0);
         let bar = format!("{}{}", terminal.pick("█", "#").repeat(full), terminal.pick("░", ".").repeat(width - full));
         lines.push(format!("  {bar}  {done}/{total}   {} running   elapsed {}", running.len(), clock(elapsed)));
         lines

@@ -248,7 +248,7 @@ impl<'p> Expander<'p> {
     pub fn unused_overrides(&self, frame: &Rc<Frame<'p>>) {
         let Some((decl, provider)) = frame.decl.zip(frame.provider.as_ref()) else { return };
         let used = frame.overridden.borrow();
-        let unused = |(at, over): (usize, &Override)| (over.provider == provider.ty && !used[at]).then(|| over.span);
+        let unused = |(at, over): (usize, &Override)| (over.provider == provider.ty && !used[at]).then_some(over.span);
         let places: Vec<(Span, String)> = decl
             .overrides
             .iter()

@@ -47,6 +47,7 @@ impl Workspace {
         Failure::new(diagnostics, self.project.sources.clone())
     }
 
+    #[allow(clippy::boxed_local, reason = "every room gives its diagnostics boxed")]
     pub fn fail(&self, diagnostic: Box<Diagnostic>) -> Failure {
         self.failure(vec![*diagnostic])
     }

@@ -161,7 +161,7 @@ impl KeyRing {
         std::fs::create_dir_all(root)?;
         let mut secret = Zeroizing::new([0; 32]);
         self.world.random.fill(&mut *secret);
-        let file = KeyFile { format: 1, id: Keys::derive(&secret).id(), key: BASE64.encode(&*secret) };
+        let file = KeyFile { format: 1, id: Keys::derive(&secret).id(), key: BASE64.encode(*secret) };
         let text = Zeroizing::new(serde_json::to_string(&file).expect("texts are JSON") + "\n");
         let name: String = self.world.random_id().iter().map(|byte| format!("{byte:02x}")).collect();
         let fresh = root.join(format!("key.{name}.new"));

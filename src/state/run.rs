@@ -80,15 +80,15 @@ impl Run {
         let Inner { shared, number, .. } = &*self.inner;
         let mut ledger = self.inner.ledger.lock().await;
         let wanted: BTreeSet<Address> = addresses.iter().cloned().collect();
-        self.append_to(&mut ledger, vec![Body::Renew { addresses }]).await.or_else(|error| {
+        self.append_to(&mut ledger, vec![Body::Renew { addresses }]).await.map_err(|error| {
             let holder = ledger.view.holder_of(*number, &wanted);
-            Err(match holder {
+            match holder {
                 None => error,
                 Some((holder, address)) => {
                     let now_ms = shared.world.clock.now().as_millisecond();
                     words::locked(&shared.environment, holder, &address, now_ms, true)
                 }
-            })
+            }
         })?;
         Ok(())
     }

@@ -119,8 +119,8 @@ pub(crate) async fn create(state: &mut State, operation: u8, at: &str) -> u64 {
     number
 }
 
-fn disk(root: &Path) -> impl Future<Output = Result<State, Box<Diagnostic>>> {
-    async move { State::open(root, "production", &World::real()).await }
+async fn disk(root: &Path) -> Result<State, Box<Diagnostic>> {
+    State::open(root, "production", &World::real()).await
 }
 
 /// Everything in a view that a reader can see, secrets as whether they are equal to what is expected.
@@ -309,7 +309,7 @@ async fn a_run_may_lease_more_unless_somebody_else_holds_it() {
     let refused = refused.expect_err("it is held");
     assert_eq!(refused.code, Code::Locked, "{}", refused.message);
     let write = || Body::Intent(Box::new(intent(1, "local.value.b", Fields::new())));
-    run.append(vec![write()]).await.expect_err("nothing was leased");
+    let _refused = run.append(vec![write()]).await.expect_err("nothing was leased");
     second.release().await.expect("released");
     run.lease_more(vec![address("local.value.b")]).await.expect("it is free");
     run.append(vec![write()]).await.expect("and may be written");

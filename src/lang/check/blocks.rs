@@ -68,6 +68,7 @@ pub(super) enum Level {
 }
 
 impl<'t> Checker<'t> {
+    #[allow(clippy::too_many_arguments, reason = "what a body is checked against is said by its caller, and kept nowhere")]
     /// The entries of a body, each checked against its field. `who` has the fields, for messages: `` `cache` ``.
     pub(super) fn fold(
         &mut self,

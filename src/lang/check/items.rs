@@ -340,7 +340,7 @@ impl<'t> Checker<'t> {
             if is_stack {
                 let diagnostic = Code::MissingField
                     .error(format!("output `{name}` has no value"))
-                    .label(span, format!("needs `= …`"))
+                    .label(span, "needs `= …`".to_string())
                     .help(format!("write `output {name} = …`"));
                 self.say(diagnostic);
             }

@@ -54,12 +54,10 @@ fn push_whole(cx: &mut Cx, cond: &Expr, holds: bool) {
 fn not_null(cx: &mut Cx, expr: &Expr) {
     cx.facts.push(Fact::NotNull(expr.clone()));
     match &expr.kind {
-        ExprKind::Field { of, optional, name } => {
-            if *optional {
-                let plain = ExprKind::Field { of: of.clone(), name: name.clone(), optional: false };
-                cx.facts.push(Fact::NotNull(Expr::new(plain, expr.span)));
-                not_null(cx, of);
-            }
+        ExprKind::Field { of, optional, name } if *optional => {
+            let plain = ExprKind::Field { of: of.clone(), name: name.clone(), optional: false };
+            cx.facts.push(Fact::NotNull(Expr::new(plain, expr.span)));
+            not_null(cx, of);
         }
         ExprKind::Member { of, optional: true, member } => {
             let plain = ExprKind::Member { of: of.clone(), member: member.clone(), optional: false };

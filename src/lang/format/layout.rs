@@ -33,11 +33,11 @@ pub fn lines(pieces: &Pieces<'_>) -> Vec<Line> {
         let comment = (end - start > 1 && all[end - 1].kind == Kind::Comment).then_some(end - 1);
         let code_end = comment.unwrap_or(end);
         let mut text = String::new();
-        for index in start..code_end {
+        for (index, piece) in all.iter().enumerate().take(code_end).skip(start) {
             if index > start && blank_between(pieces, index - 1, index) {
                 text.push(' ');
             }
-            text.push_str(all[index].text);
+            text.push_str(piece.text);
         }
         let width = indent + text.lines().next().unwrap_or("").chars().count();
         let after_open = start > 0 && matches!(all[start - 1].kind, Kind::Open(_));
@@ -142,14 +142,14 @@ fn shape(pieces: &Pieces<'_>, line: &Line) -> Shape {
     }
     let sign = |from: usize, text: &str| {
         let mut byte = 0;
-        for index in line.first..line.end {
+        for (index, piece) in all.iter().enumerate().take(line.end).skip(line.first) {
             if index > line.first && blank_between(pieces, index - 1, index) {
                 byte += 1;
             }
-            if index >= from && all[index].parent == first.parent && all[index].text == text {
+            if index >= from && piece.parent == first.parent && piece.text == text {
                 return Some(byte);
             }
-            byte += all[index].text.len();
+            byte += piece.text.len();
         }
         None
     };

@@ -191,8 +191,8 @@ impl<'t> Pieces<'t> {
         let is_multi = self.multi_line_groups();
         let mut kept: Vec<Piece<'t>> = Vec::with_capacity(self.all.len() + 16);
         let mut after_dropped_comma = false;
-        for index in 0..self.all.len() {
-            let mut piece = self.all[index];
+        for (index, &piece) in self.all.iter().enumerate() {
+            let mut piece = piece;
             let parent = piece.parent;
             let group = self.group(parent);
             let multi = parent.is_none_or(|open| is_multi[open]);
@@ -280,8 +280,7 @@ impl<'t> Pieces<'t> {
     fn starts_with_if(&self, index: usize) -> bool {
         let parent = self.all[index].parent;
         let mut at = index;
-        loop {
-            let Some(before) = at.checked_sub(1) else { break };
+        while let Some(before) = at.checked_sub(1) {
             let start = if self.all[before].kind == Kind::Close { self.all[before].partner } else { before };
             if Some(start) == parent || self.is_comma(start) {
                 break;

@@ -604,12 +604,12 @@ impl<'t> Builder<'t> {
                 self.reference(pair)
             }
             Rule::list => {
-                let mut inner = pair.into_inner();
+                let inner = pair.into_inner();
                 match inner.peek() {
                     Some(first) if first.as_rule() == Rule::list_for => self.list_for(first),
                     _ => {
                         let mut all = Vec::with_capacity(inner.len());
-                        while let Some(pair) = inner.next() {
+                        for pair in inner {
                             all.push(self.expr(pair));
                         }
                         ExprKind::List(all)

@@ -156,10 +156,10 @@ impl CloudflareCloud {
         let account = query.get("account.name").or_else(|| query.get("account.id")).map_or("simulated", String::as_str);
         if let Some(name) = query.get("name").filter(|name| is_domain(name)) {
             let id = Digest::of(format!("cloudflare/zone/{name}").as_bytes()).to_string()[..32].to_owned();
-            if !self.state.zones.contains_key(&id) {
+            if let std::collections::btree_map::Entry::Vacant(e) = self.state.zones.entry(id) {
                 let zone =
                     Zone { name: name.clone(), account: account.into(), created: now.to_string(), records: BTreeMap::new() };
-                self.state.zones.insert(id, zone);
+                e.insert(zone);
                 self.state.version += 1;
             }
         }

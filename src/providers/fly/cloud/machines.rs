@@ -389,7 +389,7 @@ impl FlyCloud {
             }
             ("DELETE", Some(key)) => drop(machine.metadata().remove(key)),
             ("POST", Some(key)) => {
-                let value = context.text("value").map(|value| Json::from(value));
+                let value = context.text("value").map(Json::from);
                 set_metadata(machine.metadata(), key, value);
             }
             (_, None) => {
