@@ -19,7 +19,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("providers", &["world", "providers::contract"]),
     // The journal is the one place that writes to the log during a run, and speaks to state through its runs.
     ("apply", &["world", "plan", "eval", "graph", "state::contract", "state", "providers::contract"]),
-    ("audit", &["state::contract", "state"]),
+    // Verification opens a state that may be too damaged for anybody else: it needs what a state is opened with.
+    ("audit", &["world", "state::contract", "state"]),
     (
         "ops",
         &[
