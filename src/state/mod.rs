@@ -16,6 +16,7 @@ mod words;
 pub(crate) mod tests;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
@@ -38,8 +39,6 @@ use store::memory::Memory;
 pub struct State {
     shared: Arc<Shared>,
     view: Arc<View>,
-    /// Where the snapshot was taken that the view began with; 0 without one.
-    snapshot_at: Sequence,
 }
 
 /// What all uses of one log have in common.
@@ -48,6 +47,8 @@ struct Shared {
     ring: Arc<KeyRing>,
     environment: String,
     world: World,
+    /// Where the newest snapshot was taken that this process knows of; 0 without one.
+    snapshot_at: AtomicU64,
 }
 
 impl State {
@@ -71,9 +72,14 @@ impl State {
 
     /// A state over a store that holds nothing yet, with a key in memory.
     pub fn empty(store: Arc<dyn Store>, environment: &str, world: &World) -> State {
-        let shared =
-            Shared { store, ring: Arc::new(KeyRing::memory(world)), environment: environment.to_owned(), world: world.clone() };
-        State { shared: Arc::new(shared), view: Arc::default(), snapshot_at: 0 }
+        let shared = Shared {
+            store,
+            ring: Arc::new(KeyRing::memory(world)),
+            environment: environment.to_owned(),
+            world: world.clone(),
+            snapshot_at: AtomicU64::new(0),
+        };
+        State { shared: Arc::new(shared), view: Arc::default() }
     }
 
     /// The same log once more, as another process would open it.
@@ -88,13 +94,15 @@ impl State {
             ring: Arc::new(KeyRing::at(root, world)),
             environment: environment.to_owned(),
             world: world.clone(),
+            snapshot_at: AtomicU64::new(0),
         };
-        State { shared: Arc::new(shared), view: Arc::default(), snapshot_at: 0 }
+        State { shared: Arc::new(shared), view: Arc::default() }
     }
 
     async fn with(store: Arc<dyn Store>, ring: KeyRing, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
         let environment = environment.to_owned();
-        State::load(Arc::new(Shared { store, ring: Arc::new(ring), environment, world: world.clone() })).await
+        let snapshot_at = AtomicU64::new(0);
+        State::load(Arc::new(Shared { store, ring: Arc::new(ring), environment, world: world.clone(), snapshot_at })).await
     }
 
     async fn load(shared: Arc<Shared>) -> Result<State, Box<Diagnostic>> {
@@ -107,12 +115,13 @@ impl State {
             let rest = entries.get(1..).unwrap_or_default();
             if let Some(begun) = shared.trusted(&snapshot, entries.first()) {
                 let view = shared.fold(begun, rest)?;
-                return Ok(State { shared, view: Arc::new(view), snapshot_at: snapshot.head.sequence });
+                shared.snapshot_at.store(snapshot.head.sequence, Ordering::Relaxed);
+                return Ok(State { shared, view: Arc::new(view) });
             }
         }
         let entries = shared.read(1).await?;
         let view = shared.fold(View::default(), &entries)?;
-        Ok(State { shared, view: Arc::new(view), snapshot_at: 0 })
+        Ok(State { shared, view: Arc::new(view) })
     }
 
     pub fn view(&self) -> &View {
@@ -230,11 +239,16 @@ impl State {
 
     /// Places of the entries about an address, in order: from the index where it fits the log, else from the log.
     pub async fn places(&self, address: &crate::model::Address) -> Result<Vec<Sequence>, Box<Diagnostic>> {
-        let indexed = self.view.head.zip(self.shared.store.derived());
-        match indexed.and_then(|(head, dir)| view::index::places(&dir, head, address)) {
-            Some(places) => Ok(places),
-            None => Ok(view::index::places_in(&self.entries().await?, address)),
+        if let Some((head, mut places)) = self.shared.store.derived().and_then(|dir| view::index::places(&dir, address)) {
+            // The index may be behind: what was written since is looked through.
+            let entries = self.shared.read(head.sequence).await?;
+            if entries.first().map(Entry::head) == Some(head) {
+                let dir = self.shared.store.derived().expect("it has an index");
+                places.extend(view::index::places_after(&dir, &entries[1..], address));
+                return Ok(places);
+            }
         }
+        Ok(view::index::places_in(&self.entries().await?, address))
     }
 
     /// Whether the derived files say what the log says: facts for people, and whether each is as it should be. `view_at` gives
@@ -273,7 +287,6 @@ impl State {
         let view = self.shared.fold(View::default(), &entries)?;
         if view.head.is_some() {
             self.shared.keep_snapshot(&view).await.map_err(|error| words::store(&error))?;
-            self.snapshot_at = view.head.map_or(0, |head| head.sequence);
             if let Some(dir) = self.shared.store.derived() {
                 view::index::rebuild(&dir, &entries).map_err(|error| words::store(&error))?;
             }
@@ -353,6 +366,8 @@ impl Shared {
         let (Some(head), Some(store)) = (view.head, view.store_id()) else { return Ok(()) };
         let vault = self.vault(store);
         let bytes = view::snapshot::write(view, &vault).map_err(|error| StoreError::Misuse(error.to_string()))?;
-        self.store.keep_snapshot(Snapshot { head, bytes: bytes.into() }).await
+        self.store.keep_snapshot(Snapshot { head, bytes: bytes.into() }).await?;
+        self.snapshot_at.store(head.sequence, Ordering::Relaxed);
+        Ok(())
     }
 }

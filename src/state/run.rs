@@ -1,6 +1,7 @@
 //! One run's right to write: a lease in the log, and a mark of life beside it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex as SyncMutex};
 
 use tokio::sync::Mutex;
@@ -12,6 +13,9 @@ use super::view::fold::overlap;
 use super::view::{OpenIntent, View};
 use super::{Shared, State, view, words};
 use crate::model::{Address, Code, Diagnostic, Digest};
+
+/// How many entries are always folded, rather than derived from. A larger state allows half as many as it has records.
+const TAIL: u64 = 256;
 
 /// How often an append is tried while others write.
 const TRIES: usize = 64;
@@ -31,7 +35,6 @@ struct Inner {
     unsettled: Vec<Arc<OpenIntent>>,
     ledger: Mutex<Ledger>,
     hold: SyncMutex<Option<Box<dyn Hold>>>,
-    snapshot_at: Sequence,
 }
 
 /// The view as this run has it, and how to say something that follows it.
@@ -149,19 +152,20 @@ impl Run {
         Err(words::store(&StoreError::Moved { head: None }))
     }
 
-    /// Keeps a snapshot where reading has become long, and the index. Both can be made again, so that failing is no error.
+    /// Keeps a snapshot and brings the index up, where the log has become long since the last time: so both cost a part of what
+    /// was applied, and a small state has neither. Both can be made again, so that failing is no error.
     async fn derive(&self, view: &View) {
-        let Inner { shared, snapshot_at, .. } = &*self.inner;
+        let shared = &self.inner.shared;
         let sequence = view.head.map_or(0, |head| head.sequence);
-        let tail = sequence.saturating_sub(*snapshot_at);
-        if tail > 64.max(view.records.len() as u64 / 2) {
-            let _ = shared.keep_snapshot(view).await;
+        let tail = sequence.saturating_sub(shared.snapshot_at.load(Ordering::Relaxed));
+        if tail <= TAIL.max(view.records.len() as u64 / 2) {
+            return;
         }
-        if let Some(dir) = shared.store.derived() {
-            let from = view::index::next(&dir);
-            if let Ok(news) = shared.store.read(from).await {
-                let _ = view::index::extend(&dir, &news);
-            }
+        let _ = shared.keep_snapshot(view).await;
+        if let Some(dir) = shared.store.derived()
+            && let Ok(news) = shared.store.read(view::index::next(&dir)).await
+        {
+            let _ = view::index::extend(&dir, &news);
         }
     }
 }
@@ -271,16 +275,7 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Run>,
     state.view = view.clone();
     let epoch = entries.last().expect("a lease was appended").header.sequence;
     let ledger = Mutex::new(Ledger { view: View::clone(&view), over: false });
-    let inner = Inner {
-        shared,
-        number,
-        epoch,
-        begun: view,
-        unsettled,
-        ledger,
-        hold: SyncMutex::new(Some(held)),
-        snapshot_at: state.snapshot_at,
-    };
+    let inner = Inner { shared, number, epoch, begun: view, unsettled, ledger, hold: SyncMutex::new(Some(held)) };
     Ok(Some(Run { inner: Arc::new(inner) }))
 }
 

@@ -54,20 +54,32 @@ pub fn rebuild(dir: &Path, entries: &[Entry]) -> Result<(), StoreError> {
     guarded(&path, || add(&open(&path)?, entries, last.head()))
 }
 
-/// Places of the entries about an address, in order, if the index is one of this head.
-pub fn places(dir: &Path, head: Head, address: &Address) -> Option<Vec<Sequence>> {
+/// Places of the entries about an address, in order, up to the head that the index was made for. Whether the log has that head is
+/// for the caller to see.
+pub fn places(dir: &Path, address: &Address) -> Option<(Head, Vec<Sequence>)> {
     let path = path(dir);
     if !path.exists() {
         return None;
     }
     let found = guarded(&path, || {
         let index = open(&path)?;
-        if head_of(&index)? != Some(head) {
-            return Ok(None);
-        }
-        Ok(Some(index.get(key(address))?.map_or(Some(Vec::new()), |bytes| decode(&bytes))))
+        let Some(head) = head_of(&index)? else { return Ok(None) };
+        let places = index.get(key(address))?.map_or(Some(Vec::new()), |bytes| decode(&bytes));
+        Ok(places.map(|places| (head, places)))
     });
-    found.ok()?.flatten()
+    found.ok()?
+}
+
+/// The places in entries that follow those of the index.
+pub fn places_after(dir: &Path, entries: &[Entry], address: &Address) -> Vec<Sequence> {
+    let path = path(dir);
+    let found = guarded(&path, || {
+        let index = open(&path)?;
+        let (mut about, _) = by_address(entries, |place| address_of(&index, place));
+        Ok(about.remove(address).unwrap_or_default())
+    });
+    // Without the index an outcome whose intent lies before the entries is not found; its intent is.
+    found.unwrap_or_else(|_| places_in(entries, address))
 }
 
 /// The same without an index.
@@ -75,20 +87,21 @@ pub fn places_in(entries: &[Entry], address: &Address) -> Vec<Sequence> {
     by_address(entries, |_| None).0.remove(address).unwrap_or_default()
 }
 
-/// Whether the index says what the log says; `None` where there is none, or it belongs to another head.
+/// Whether the index says what the log says up to where it was made; `None` where there is none.
 pub fn agrees(dir: &Path, entries: &[Entry]) -> Option<bool> {
-    let head = entries.last()?.head();
     let path = path(dir);
     if !path.exists() {
         return None;
     }
     let compared = guarded(&path, || {
         let index = open(&path)?;
-        if head_of(&index)? != Some(head) {
-            return Ok(None);
-        }
+        let Some(head) = head_of(&index)? else { return Ok(None) };
+        let upto = usize::try_from(head.sequence).unwrap_or(usize::MAX);
+        let Some(known) = entries.get(..upto).filter(|known| known.last().map(Entry::head) == Some(head)) else {
+            return Ok(Some(false));
+        };
         let expected: BTreeMap<Vec<u8>, Vec<u8>> =
-            by_address(entries, |_| None).0.into_iter().map(|(address, places)| (key(&address), encode(&places))).collect();
+            by_address(known, |_| None).0.into_iter().map(|(address, places)| (key(&address), encode(&places))).collect();
         let mut found = BTreeMap::new();
         for entry in index.scan_prefix(b"@") {
             let (key, value) = entry?;
@@ -153,11 +166,7 @@ fn head_of(index: &sled::Db) -> sled::Result<Option<Head>> {
 
 fn add(index: &sled::Db, entries: &[Entry], head: Head) -> sled::Result<()> {
     let mut batch = sled::Batch::default();
-    let known = |place: Sequence| {
-        let address = index.get(open_key(place)).ok()??;
-        Address::parse(std::str::from_utf8(&address).ok()?)
-    };
-    let (about, open) = by_address(entries, known);
+    let (about, open) = by_address(entries, |place| address_of(index, place));
     for (address, places) in about {
         let key = key(&address);
         let mut all = index.get(&key)?.and_then(|bytes| decode(&bytes)).unwrap_or_default();
@@ -176,21 +185,51 @@ fn add(index: &sled::Db, entries: &[Entry], head: Head) -> sled::Result<()> {
     index.flush().map(drop)
 }
 
+/// The address of an intent that was open when the index was made.
+fn address_of(index: &sled::Db, place: Sequence) -> Option<Address> {
+    let address = index.get(open_key(place)).ok()??;
+    Address::parse(std::str::from_utf8(&address).ok()?)
+}
+
 /// Under which the address of an intent is kept until its operation is over.
 fn open_key(place: Sequence) -> Vec<u8> {
     [b"#", &place.to_be_bytes()[..]].concat()
 }
 
+/// CRC-32, then each place as how far it lies behind the one before, in seven bits a byte.
 fn encode(places: &[Sequence]) -> Vec<u8> {
-    let mut out: Vec<u8> = places.iter().flat_map(|place| place.to_be_bytes()).collect();
-    out.extend_from_slice(&crc32fast::hash(&out).to_be_bytes());
+    let mut out = vec![0; 4];
+    let mut before = 0;
+    for place in places {
+        let mut step = place - before;
+        before = *place;
+        while step >= 0x80 {
+            out.push(step as u8 | 0x80);
+            step >>= 7;
+        }
+        out.push(step as u8);
+    }
+    let crc = crc32fast::hash(&out[4..]).to_be_bytes();
+    out[..4].copy_from_slice(&crc);
     out
 }
 
 fn decode(bytes: &[u8]) -> Option<Vec<Sequence>> {
-    let (places, crc) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
-    let whole = places.len() % 8 == 0 && crc == crc32fast::hash(places).to_be_bytes();
-    whole.then(|| places.chunks_exact(8).map(|it| u64::from_be_bytes(it.try_into().expect("eight bytes"))).collect())
+    let (crc, steps) = bytes.split_at_checked(4)?;
+    if crc != crc32fast::hash(steps).to_be_bytes() {
+        return None;
+    }
+    let (mut places, mut before, mut step, mut shift) = (Vec::new(), 0u64, 0u64, 0);
+    for byte in steps {
+        step |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        shift += 7;
+        if *byte < 0x80 {
+            before = before.checked_add(step)?;
+            places.push(before);
+            (step, shift) = (0, 0);
+        }
+    }
+    Some(places)
 }
 
 type About = BTreeMap<Address, Vec<Sequence>>;
@@ -209,7 +248,7 @@ fn by_address(entries: &[Entry], known: impl Fn(Sequence) -> Option<Address>) ->
         }
         if let Some(place) = intent_of(entry) {
             about.extend(intents.get(&place).cloned().unwrap_or_else(|| known(place)));
-            if entry.header.kind == "outcome" {
+            if entry.header.kind == "outcome" && intents.remove(&place).is_none() {
                 intents.insert(place, None);
             }
         }

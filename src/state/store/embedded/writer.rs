@@ -16,8 +16,8 @@ use super::segment::{self, SegmentHeader};
 use crate::state::contract::{Entry, FORMAT, Head, StoreError};
 use crate::state::store::memory::check_follows;
 
-/// A segment that is this long is followed by a new one.
-pub const SEGMENT: u64 = 4 << 20;
+/// A segment that is this long is followed by a new one. Opening reads and checks the last one, which takes 25 ms at most.
+pub const SEGMENT: u64 = 1 << 20;
 
 /// How long an append waits for the lock, which others hold for the time of one append.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
