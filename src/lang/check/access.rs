@@ -138,6 +138,10 @@ impl<'t> Checker<'t> {
         // `databse.main`: the kind is misspelt.
         match field(0) {
             Some(item) => {
+                if !self.looks_for_similar() {
+                    self.say_unknown_name(name, span, "value", &[]);
+                    return None;
+                }
                 let mut similar: Vec<String> = self.tables.kind_names(directory).into_iter().map(str::to_owned).collect();
                 similar.extend(self.schemas.providers.keys().map(|it| it.to_string()));
                 similar.extend(super::names::ROOTS.iter().map(|it| (*it).to_owned()));

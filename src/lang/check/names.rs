@@ -218,6 +218,9 @@ impl<'t> Checker<'t> {
                 .fix(format!("write `input.{name}`"), Confidence::Sure, vec![Edit { span, text: format!("input.{name}") }]);
             return self.say(diagnostic);
         }
+        if !self.looks_for_similar() {
+            return self.say_unknown_name(name, span, "value", &[]);
+        }
         let mut similar: Vec<(String, Option<Span>)> = cx.locals.iter().map(|local| (local.name.to_string(), None)).collect();
         for scope in self.tables.outwards(cx.scope) {
             let lets = &self.tables.scope(scope).let_order;
@@ -452,8 +455,9 @@ impl<'t> Checker<'t> {
         if self.tables.may_be_broken(directory, &[kind.rsplit('.').next().unwrap_or(kind), &name.node]) {
             return;
         }
+        let known = if self.looks_for_similar() { self.tables.items_of(cx.scope, kind) } else { Vec::new() };
         let candidates: Vec<(String, Option<Span>)> =
-            self.tables.items_of(cx.scope, kind).into_iter().map(|(name, span)| (format!("{kind}.{name}"), Some(span))).collect();
+            known.into_iter().map(|(name, span)| (format!("{kind}.{name}"), Some(span))).collect();
         let names: Vec<&str> = candidates.iter().map(|(it, _)| &it[kind.len() + 1..]).collect();
         let near = nearest(&name.node, names.iter().copied());
         let full = format!("{kind}.{}", name.node);

@@ -113,6 +113,11 @@ impl Checker<'_> {
         self.say(diagnostic);
     }
 
+    /// Whether similar names are worth looking for: with thousands of mistakes, comparing each with every name would take minutes.
+    pub(super) fn looks_for_similar(&self) -> bool {
+        self.diagnostics.len() < 200
+    }
+
     /// A name that is not defined. `similar` are candidates as they would be written here, with their definitions.
     pub(super) fn say_unknown_name(&mut self, name: &str, span: Span, what: &str, similar: &[(String, Option<Span>)]) {
         let near = nearest(name, similar.iter().map(|(it, _)| &**it)).map(str::to_owned);
