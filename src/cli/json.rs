@@ -194,7 +194,7 @@ fn reason(reason: &Reason, sources: &Sources) -> Json {
         Reason::Drifted => ("drift", None, "the platform holds something else".into()),
         Reason::Gone => ("gone", None, "gone from the platform".into()),
         Reason::WaitsFor { address } => ("waits_for", None, format!("waits for {address}")),
-        Reason::Asked => ("asked", None, "asked for by --replace".into()),
+        Reason::Asked => ("asked", None, "asked for on the command line".into()),
         Reason::ReplaceOn { span } => ("replace_on", Some(*span), "a value of replace_on changed".into()),
         Reason::Moved { from, span } => ("moved", Some(*span), format!("moved from {from}")),
         Reason::Forgotten { span } => ("forgotten", Some(*span), "the source says forget".into()),

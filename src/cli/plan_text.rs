@@ -1,6 +1,7 @@
 //! A plan as a reviewer reads it: loss of data first, then what is replaced, changed, moved, made; each change with its cause.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::diff;
 use super::escape::Escaped;
@@ -17,8 +18,18 @@ pub struct View<'p> {
     pub terminal: Terminal,
     /// Also what stays the same, and every attribute of what is made.
     pub full: bool,
-    /// How many live resources were read, and how long that took; `None` for a plan from records alone.
-    pub read: Option<(usize, std::time::Duration)>,
+    pub read: Read,
+}
+
+/// What a plan rests on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Read {
+    /// So many live resources were read, and that took so long.
+    Live(usize, Duration),
+    /// Records alone.
+    Records,
+    /// It was made earlier, and is shown as it was made.
+    Before,
 }
 
 /// What a group of changes is about, worst first: the order on the page.
@@ -56,8 +67,9 @@ impl View<'_> {
         let plan = self.plan;
         let on = plan.base.map_or("on an empty state".to_owned(), |rev| format!("on state rev {rev}"));
         let read = match self.read {
-            None => "from records, nothing read".to_owned(),
-            Some((number, took)) => format!("{} read in {:.1} s", resources(number), took.as_secs_f64()),
+            Read::Records => "from records, nothing read".to_owned(),
+            Read::Before => "as it was made".to_owned(),
+            Read::Live(number, took) => format!("{} read in {:.1} s", resources(number), took.as_secs_f64()),
         };
         let simulated = if plan.simulated { "   simulated" } else { "" };
         let name = self.terminal.paint(Ink::Strong, format!("{}/{}", plan.stack, plan.environment));
@@ -115,7 +127,8 @@ impl View<'_> {
         let head = self.terminal.paint(ink, format!("{symbol} {}", Escaped(name)));
         let line = format!("    {head}  {}{same}", self.what(change));
         let from = match &change.reasons[..] {
-            [Reason::Removed { .. }, ..] | [Reason::New { .. }, ..] | [] => String::new(),
+            [Reason::Removed { .. } | Reason::New { .. }, ..] | [] => String::new(),
+            [Reason::Asked, ..] if change.after.is_none() => String::new(),
             reasons => reasons
                 .iter()
                 .filter(|it| !matches!(it, Reason::Changed { .. }))
@@ -187,8 +200,9 @@ impl View<'_> {
 
     /// Where the whole group comes from: the item of the program, or what became of it.
     fn group_cause(&self, changes: &[&Change]) -> String {
-        let removed = changes.iter().find_map(|change| match change.reasons.first() {
-            Some(Reason::Removed { was }) => Some(format!("removed, was {}", Escaped(was))),
+        let removed = changes.iter().find_map(|change| match (change.reasons.first(), &change.before) {
+            (Some(Reason::Removed { was }), _) => Some(format!("removed, was {}", Escaped(was))),
+            (Some(Reason::Asked), Some(before)) => Some(Escaped(&before.declared_at).to_string()),
             _ => None,
         });
         if let Some(removed) = removed.filter(|_| changes.iter().all(|change| change.after.is_none())) {

@@ -23,6 +23,9 @@ pub fn check_fits(
     };
     let says = |revision: Option<u64>| revision.map_or("an empty state".to_owned(), |number| format!("rev {number}"));
     let message = format!("plan {} does not fit the present state; nothing was changed", plan.id);
+    if plan.store != store && plan.store.is_empty() {
+        return refuse(Code::StalePlan.error(message).fact("planned", "on an empty state").fact("since", says(revision)));
+    }
     if plan.store != store {
         let note = "it was made for another state store, such as another copy of this stack's state";
         return refuse(Code::StalePlan.error(message).note(note));

@@ -49,7 +49,7 @@ pub fn lift_help(declared: bool) -> &'static str {
             "lifting a guard is a change of its own: leave the rest as it is applied, set `lifecycle { protect = false }`, apply that, then change the rest"
         }
         false => {
-            "lifting a guard is a change of its own: put the block back with `lifecycle { protect = false }`, apply that, then remove it"
+            "lifting a guard is a change of its own: write `lifecycle { protect = false }` in its block, put back if it was removed, and apply that first"
         }
     }
 }

@@ -229,16 +229,20 @@ impl<'a> Planner<'a> {
                 self.errors.push(unknown_kind(record));
                 continue;
             };
+            let reason = match self.options.destroy {
+                true => Reason::Asked,
+                false => Reason::Removed { was: record.declared_at.clone() },
+            };
             let gone = !record.deposed && matches!(self.known.seen.resources.get(&record.address), Some(SeenResource::Gone));
             let (action, reasons) = match forgotten {
                 Some((_, span)) => (Action::Forget, vec![Reason::Forgotten { span: *span }]),
                 // An act was done; nothing of it stays.
-                None if kind.act || kind.data => (Action::Forget, vec![Reason::Removed { was: record.declared_at.clone() }]),
+                None if kind.act || kind.data => (Action::Forget, vec![reason]),
                 None => {
                     if !gone && !record.deposed {
                         self.errors.extend(refuse_guarded(&record.address, record, None, Loss::Destroyed, None));
                     }
-                    let mut reasons = vec![Reason::Removed { was: record.declared_at.clone() }];
+                    let mut reasons = vec![reason];
                     reasons.extend(gone.then_some(Reason::Gone));
                     (Action::Destroy { loses_data: kind.holds_data && !gone }, reasons)
                 }

@@ -13,7 +13,7 @@ use crate::cli::args::{ApplyArgs, ConsentArgs, DestroyArgs};
 use crate::cli::ask::{self, Answer};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
-use crate::cli::plan_text::{View, resources};
+use crate::cli::plan_text::{Read, View, resources};
 use crate::cli::progress::{Progress, clock};
 use crate::cli::report::count;
 use crate::cli::terminal::Ink;
@@ -140,7 +140,7 @@ impl<'c> Session<'c> {
         full: bool,
         stop: watch::Receiver<Stop>,
     ) -> Result<Exit, Failure> {
-        let view = View { plan, sources, terminal: self.context.output.result, full, read: None };
+        let view = View { plan, sources, terminal: self.context.output.result, full, read: Read::Before };
         self.context.output.text(&view.render());
         self.agree_and_make(workspace, plan, sources, true, stop).await
     }
@@ -208,7 +208,7 @@ impl<'c> Session<'c> {
                 Answer::Yes => return Ok(()),
                 Answer::No => return Err(fail(consent::declined())),
                 Answer::Details => {
-                    let view = View { plan, sources, terminal: self.context.output.result, full: true, read: None };
+                    let view = View { plan, sources, terminal: self.context.output.result, full: true, read: Read::Before };
                     self.context.output.text(&view.render());
                 }
             }
@@ -285,6 +285,7 @@ fn counts_text(counts: &BTreeMap<crate::model::Name, u32>) -> String {
         "read" => "read".to_owned(),
         "move" => "moved".to_owned(),
         "forget" => "forgotten".to_owned(),
+        "record" => "recorded".to_owned(),
         other => other.to_owned(),
     };
     if counts.is_empty() {

@@ -10,7 +10,7 @@ use crate::cli::diff;
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::{self, document};
-use crate::cli::plan_text::View;
+use crate::cli::plan_text::{Read, View};
 use crate::cli::progress::clock;
 use crate::cli::report::{Shown, count};
 use crate::cli::terminal::{Ink, Terminal, columns, spread};
@@ -119,7 +119,7 @@ async fn kept_plan(context: &Context<'_>, args: &ShowArgs) -> Result<Exit, Failu
     let workspace = Workspace::open(context.settings, &given(&GivenArgs::default()), context.global.env.as_deref()).await?;
     let (plan, sources) = plan::read(&workspace, &args.what).map_err(|it| workspace.fail(it))?;
     context.output.document(&json::plan(&plan, &sources))?;
-    let view = View { plan: &plan, sources: &sources, terminal: context.output.result, full: args.full, read: None };
+    let view = View { plan: &plan, sources: &sources, terminal: context.output.result, full: args.full, read: Read::Before };
     context.output.text(&view.render());
     Ok(Exit::Done)
 }

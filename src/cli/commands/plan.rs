@@ -4,7 +4,7 @@ use super::Context;
 use crate::cli::args::{GivenArgs, PlanArgs, ScopeArgs};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
-use crate::cli::plan_text::View;
+use crate::cli::plan_text::{Read, View};
 use crate::cli::{json, report};
 use crate::ops::given::Given;
 use crate::ops::plan::{self, Planned, Request};
@@ -42,7 +42,8 @@ pub fn show(context: &Context<'_>, workspace: &Workspace, planned: &Planned, ful
             .about(&format!("! an interrupted run left {calls} without an answer; `apply` looks at them before anything else\n"));
     }
     context.output.document(&json::plan(plan, sources))?;
-    let view = View { plan, sources, terminal: context.output.result, full, read: planned.read };
+    let read = planned.read.map_or(Read::Records, |(number, took)| Read::Live(number, took));
+    let view = View { plan, sources, terminal: context.output.result, full, read };
     context.output.text(&view.render());
     Ok(())
 }
