@@ -120,6 +120,11 @@ impl Action {
             Action::Record => "record",
         }
     }
+
+    /// Whether a platform is called for it.
+    pub fn calls(&self) -> bool {
+        !matches!(self, Action::Move { .. } | Action::Forget | Action::Record)
+    }
 }
 
 /// One attribute, or a part of one.

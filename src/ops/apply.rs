@@ -81,9 +81,10 @@ fn settled_counts(settled: &[Recovered]) -> Outcome {
     Outcome { counts, ..Outcome::default() }
 }
 
-/// Looks, before anything is leased or sent, for what would keep the plan's creates from succeeding on this machine.
+/// Looks, before anything is leased or sent, for what would keep the plan's calls from succeeding: programs and credentials that
+/// are not there.
 ///
-/// Errors: all of them, such as [`Code::ProgramMissing`].
+/// Errors: all of them, such as [`Code::ProgramMissing`] and [`Code::NoCredentials`].
 pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>) -> Result<(), Failure> {
     let mut kinds: BTreeMap<ProviderName, BTreeSet<Name>> = BTreeMap::new();
     for change in &plan.changes {
@@ -91,7 +92,15 @@ pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>)
             kinds.entry(change.provider.clone()).or_default().insert(change.kind.name.clone());
         }
     }
-    let found = connections.preflight(&kinds);
+    let mut found = connections.preflight(&kinds);
+    let settings_known = |it: &&DesiredProvider| !it.settings.values().any(Value::has_unknown);
+    for provider in plan.providers.iter().filter(settings_known) {
+        let calls = plan.changes.iter().filter(|change| change.provider == provider.name && change.action.calls()).count();
+        if calls > 0 && let Err(diagnostic) = connections.connect(provider) {
+            let needed = format!("{calls} {} of `{}`", if calls == 1 { "change" } else { "changes" }, plan.environment);
+            found.push(diagnostic.label(provider.span, format!("{needed} {} it", if calls == 1 { "needs" } else { "need" })));
+        }
+    }
     if found.is_empty() { Ok(()) } else { Err(Failure::new(found, sources.clone())) }
 }
 

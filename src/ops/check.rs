@@ -7,6 +7,7 @@ use super::desired::offline;
 use super::environment;
 use super::project::{self, Failure};
 use super::settings::Settings;
+use crate::graph::resources::order_resources;
 use crate::model::{Code, Diagnostic, Sources, Span};
 use crate::providers::registry;
 
@@ -39,7 +40,8 @@ pub fn check(settings: &Settings, environment: Option<&str>) -> Result<Report, F
         let found = match offline(&program, settings, &report.sources, &environment) {
             Ok(desired) => {
                 report.environments.push((environment, desired.resources.len()));
-                desired.warnings
+                let circles = order_resources(&desired.resources).err().unwrap_or_default();
+                desired.warnings.into_iter().chain(circles).collect()
             }
             Err(diagnostics) => diagnostics,
         };
