@@ -100,6 +100,8 @@ pub enum Command {
     Verify,
     /// Look into the stored state
     State(StateArgs),
+    /// Free what a run holds that is gone
+    Lock(LockArgs),
     /// What a code means, with a wrong and a right example
     Explain(ExplainArgs),
     /// Serve the simulated clouds until Ctrl-C
@@ -307,6 +309,25 @@ pub enum StateCommand {
     },
     /// Throw the derived view away and make it again from the log
     Rebuild,
+}
+
+#[derive(Args, Debug)]
+pub struct LockArgs {
+    #[command(subcommand)]
+    pub command: LockCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum LockCommand {
+    /// End the hold of a run that is gone; what it still writes is void. Recorded in the log
+    Release {
+        /// The number of the run, as `status` shows it
+        #[arg(long, value_name = "N")]
+        run: u64,
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Args, Debug)]

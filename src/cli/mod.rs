@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use args::{Cli, Global};
 use exit::Exit;
@@ -32,7 +32,7 @@ use crate::world::World;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(with_nearest_flag(error)),
     };
     let place = std::sync::Arc::new(std::sync::Mutex::new(None));
     let seen = place.clone();
@@ -86,8 +86,28 @@ fn variables(begin: &str) -> Vec<(String, String)> {
     all
 }
 
+/// Names the flag of that command which is nearest to one that does not exist, where clap finds none: `--evn` is two slips from
+/// `--env`.
+fn with_nearest_flag(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidArg) else { return error };
+    if error.kind() != ErrorKind::UnknownArgument || error.get(ContextKind::SuggestedArg).is_some() {
+        return error;
+    }
+    let root = <Cli as clap::CommandFactory>::command();
+    let mut command = &root;
+    for argument in std::env::args_os().skip(1) {
+        command = command.find_subcommand(&argument).unwrap_or(command);
+    }
+    let flags = root.get_arguments().filter(|it| it.is_global_set()).chain(command.get_arguments());
+    let flags: Vec<String> = flags.filter_map(|it| Some(format!("--{}", it.get_long()?))).collect();
+    if let Some(near) = crate::ops::nearest(wrong, flags.iter().map(String::as_str)).map(str::to_owned) {
+        error.insert(ContextKind::SuggestedArg, ContextValue::String(near));
+    }
+    error
+}
+
 /// Help and versions go out as they are; everything else that clap says is wrong usage.
-fn usage(error: &clap::Error) -> ExitCode {
+fn usage(error: clap::Error) -> ExitCode {
     let _ = error.print();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::from(Exit::Done as u8),

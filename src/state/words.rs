@@ -35,13 +35,11 @@ pub fn store(error: &StoreError) -> Box<Diagnostic> {
             .error(format!("the state is damaged: {what}"))
             .fact("place", place.clone())
             .note("nothing was changed")
-            .help(
-                "`stackwright verify` says what is whole; `stackwright state restore --reason \"…\"` puts a backup in its place",
-            ),
+            .help("`stackwright verify` says what is whole; put a copy of the state's directory that it accepts in its place"),
         StoreError::Unavailable { what, why } => Code::StateUnavailable
             .error(format!("cannot {what}: {why}"))
             .note("the state was not changed")
-            .help("`stackwright doctor` looks at the directory of the state, its space and its permissions"),
+            .help("look at the directory of the state, its space and its permissions, then run the command again"),
         StoreError::Unconfirmed { place, why } => Code::StateUnavailable
             .error(format!("the disk did not confirm a write: {why}"))
             .fact("place", place.clone())
@@ -118,7 +116,7 @@ pub fn locked(environment: &str, holder: &ActiveRun, address: &Address, now_ms: 
             .fact("holder", holder_line)
             .fact("process", format!("{} on {}", header.pid, header.host))
             .fact("both want", address.to_string())
-            .help(format!("`--lock-wait 10m` waits, `stackwright logs --run {run} --follow` watches; plan needs no lock"))
+            .help("`--lock-wait 10m` waits; plan needs no lock")
             .help(format!("for a holder that is gone: `stackwright lock release --run {run} --reason \"…\"`, recorded")),
     )
 }

@@ -32,7 +32,8 @@ pub fn run(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
     if args.format == CheckFormat::Text {
         let environments =
             report.environments.iter().map(|it| format!("{}: {}", it.0, count(it.1, "resource"))).collect::<Vec<_>>();
-        output.text(&format!("ok   {}   {}\n", Escaped(&report.stack), environments.join("   ")));
+        let line = format!("ok   {}   {}", Escaped(&report.stack), environments.join("   "));
+        output.text(&format!("{}\n", line.trim_end()));
     }
     Ok(Exit::Done)
 }

@@ -44,6 +44,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Status => stored::status(context).await,
         Command::Output(args) => stored::output(context, &args).await,
         Command::State(args) => stored::state(context, &args.command).await,
+        Command::Lock(args) => stored::lock(context, &args.command).await,
         Command::Explain(args) => small::explain(context, &args),
         Command::Completions(args) => small::completions(context, &args),
         Command::Version => small::version(context),

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::Context;
-use crate::cli::args::{OutputArgs, StateCommand};
+use crate::cli::args::{LockCommand, OutputArgs, StateCommand};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::{document, value};
@@ -28,7 +28,9 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
         let when = instant(last.time_ms);
         out.push_str(&format!("last: {} by {}, {when}, {}\n", Escaped(&last.command), Escaped(&last.who), last.result.word()));
     }
-    out.push('\n');
+    if !view.records.is_empty() || !view.outputs.is_empty() {
+        out.push('\n');
+    }
     for (instance, records) in stored::by_instance(&stored.state) {
         let provider = records[0].provider.to_string();
         let about = if records.len() == 1 { records[0].kind.to_string() } else { plan_text::resources(records.len()) };
@@ -177,6 +179,20 @@ async fn rebuild(context: &Context<'_>) -> Result<Exit, Failure> {
         count(rebuilt.entries as usize, "entry").replace("entrys", "entries"),
         plan_text::resources(rebuilt.records)
     ));
+    Ok(Exit::Done)
+}
+
+pub async fn lock(context: &Context<'_>, command: &LockCommand) -> Result<Exit, Failure> {
+    let LockCommand::Release { run, reason } = command;
+    let mut stored = stored::open(context.settings, context.global.env.as_deref()).await?;
+    stored.state.release(*run, reason).await?;
+    let open = stored.state.view().open.len();
+    context.output.document(&document("lock-release", json!({"environment": stored.environment, "run": run, "open": open})))?;
+    context.output.text(&format!("{}: run {run} holds nothing any more\n", Escaped(&stored.environment)));
+    if open > 0 {
+        let calls = count(open, "call");
+        context.output.about(&format!("{calls} of it without an answer; `apply` looks what became of them before anything else\n"));
+    }
     Ok(Exit::Done)
 }
 
