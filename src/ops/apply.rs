@@ -96,7 +96,9 @@ pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>)
     let settings_known = |it: &&DesiredProvider| !it.settings.values().any(Value::has_unknown);
     for provider in plan.providers.iter().filter(settings_known) {
         let calls = plan.changes.iter().filter(|change| change.provider == provider.name && change.action.calls()).count();
-        if calls > 0 && let Err(diagnostic) = connections.connect(provider) {
+        if calls > 0
+            && let Err(diagnostic) = connections.connect(provider)
+        {
             let needed = format!("{calls} {} of `{}`", if calls == 1 { "change" } else { "changes" }, plan.environment);
             found.push(diagnostic.label(provider.span, format!("{needed} {} it", if calls == 1 { "needs" } else { "need" })));
         }

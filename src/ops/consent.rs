@@ -46,7 +46,11 @@ pub fn refuse_losses(unconfirmed: &[Address]) -> Box<Diagnostic> {
 /// The refusal of a plan that nobody agreed to.
 pub fn refuse_unasked(plan: &Plan) -> Box<Diagnostic> {
     let text = format!("nobody agreed to plan {}, and nobody can be asked here; nothing was changed", plan.id);
-    Box::new(Code::NotConfirmed.error(text).help(format!("`--yes` agrees, or `stackwright apply {} --env {}` after reading it", plan.id, plan.environment)))
+    Box::new(
+        Code::NotConfirmed
+            .error(text)
+            .help(format!("`--yes` agrees, or `stackwright apply {} --env {}` after reading it", plan.id, plan.environment)),
+    )
 }
 
 /// What somebody said no to.

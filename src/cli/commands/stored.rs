@@ -191,7 +191,9 @@ pub async fn lock(context: &Context<'_>, command: &LockCommand) -> Result<Exit, 
     context.output.text(&format!("{}: run {run} holds nothing any more\n", Escaped(&stored.environment)));
     if open > 0 {
         let calls = count(open, "call");
-        context.output.about(&format!("{calls} of it without an answer; `apply` looks what became of them before anything else\n"));
+        context
+            .output
+            .about(&format!("{calls} of it without an answer; `apply` looks what became of them before anything else\n"));
     }
     Ok(Exit::Done)
 }
