@@ -611,7 +611,7 @@ impl<'t> Checker<'t> {
         let Some(wanted) = self.constant_value(key) else { return };
         let Some(wanted) = wanted.as_text() else { return };
         let Some(keys) = self.constant_keys(item) else { return };
-        if keys.iter().any(|key| **key == *wanted) {
+        if keys.contains(wanted) {
             return;
         }
         let entry = &self.tables.items[item.at()];

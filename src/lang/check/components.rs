@@ -378,7 +378,32 @@ impl<'t> Checker<'t> {
                 }
             }
         }
+        self.refuse_endless_instances(&uses);
         self.check_needs(&order);
+    }
+
+    /// What is made for every instance of a kind may not make instances of that kind.
+    fn refuse_endless_instances(&mut self, uses: &FxHashMap<KindId, Vec<(KindId, Span)>>) {
+        for (made, from, span) in std::mem::take(&mut self.made_from) {
+            let mut seen = FxHashSet::from_iter([made]);
+            let mut open = vec![made];
+            while let Some(kind) = open.pop() {
+                if kind == from {
+                    let (made, from) = (self.tables.kinds[made.at()].name.clone(), self.tables.kinds[from.at()].name.clone());
+                    let message = match made == from {
+                        true => format!("which `{from}` there are cannot depend on which there are"),
+                        false => format!("`{made}` makes instances of `{from}`, and cannot be made from them"),
+                    };
+                    let diagnostic = Code::Recursive
+                        .error(message)
+                        .label(span, "would have no end")
+                        .help("`instances(kind)` is for gathering: use a list of your own here");
+                    self.say(diagnostic);
+                    break;
+                }
+                open.extend(uses.get(&kind).into_iter().flatten().map(|(kind, _)| *kind).filter(|kind| seen.insert(*kind)));
+            }
+        }
     }
 }
 

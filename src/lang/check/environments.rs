@@ -206,7 +206,7 @@ impl<'t> Checker<'t> {
         given
     }
 
-    /// A provider instance that is named has to be declared, unless it needs no setting.
+    /// Every provider instance that an expression names has to be declared.
     pub(super) fn declared_provider(&mut self, expr: &Expr) {
         let crate::model::expr::ExprKind::Literal(value) = &expr.kind else {
             let mut found = Vec::new();
@@ -217,17 +217,24 @@ impl<'t> Checker<'t> {
             return;
         };
         let crate::model::Data::Provider(name) = &value.data else { return };
-        if name.name.is_some() || self.tables.declares_provider(&name.ty) {
+        if name.name.is_none() {
+            self.needs_provider(&name.ty.clone(), expr.span);
+        }
+    }
+
+    /// A provider that is used without a name has to be declared, unless it needs no setting.
+    pub(super) fn needs_provider(&mut self, ty: &str, span: Span) {
+        if self.tables.declares_provider(ty) {
             return;
         }
-        let Some(schema) = self.schemas.providers.get(&name.ty).cloned() else { return };
+        let Some(schema) = self.schemas.providers.get(ty).cloned() else { return };
         let needed: Vec<&str> = schema
             .settings
             .iter()
             .filter(|it| matches!(it.given, crate::model::schema::Given::Required))
             .map(|it| &*it.name)
             .collect();
-        if needed.is_empty() || self.tables.may_be_broken(OWN, &["provider", &name.ty]) {
+        if needed.is_empty() || self.tables.may_be_broken(OWN, &["provider", ty]) {
             return;
         }
         let fields = needed.iter().map(|it| format!("{it} = …")).collect::<Vec<_>>().join(", ");
@@ -235,15 +242,15 @@ impl<'t> Checker<'t> {
             .tables
             .providers
             .iter()
-            .filter(|(it, _)| it.provider.node == name.ty)
+            .filter(|(it, _)| &*it.provider.node == ty)
             .filter_map(|(it, _)| Some(it.name.as_ref()?.node.to_string()))
             .collect();
         let diagnostic = Code::UnknownProvider
-            .error(format!("provider `{}` is not declared", name.ty))
-            .label(expr.span, format!("needs {}", listed(needed.iter().copied())))
+            .error(format!("provider `{ty}` is not declared"))
+            .label(span, format!("needs {}", listed(needed.iter().copied())))
             .help(match named.is_empty() {
-                true => format!("write `provider {} {{ {fields} }}`", name.ty),
-                false => format!("write `provider {} {{ {fields} }}`, or use {}", name.ty, listed(named.iter().map(|it| &**it))),
+                true => format!("write `provider {ty} {{ {fields} }}`"),
+                false => format!("write `provider {ty} {{ {fields} }}`, or use {}", listed(named.iter().map(|it| &**it))),
             });
         self.say(diagnostic);
     }

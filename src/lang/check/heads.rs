@@ -76,6 +76,7 @@ impl<'t> Checker<'t> {
         if let Some(on) = &head.on {
             let expr = self.check(cx, on, &Type::Provider("".into()), &At::place("`on`"));
             self.needed_early(cx.scope, &expr, "`on`");
+            self.declared_provider(&expr);
             checked.on = Some(expr);
         }
         if let Some(env) = &head.in_env {

@@ -140,6 +140,7 @@ impl<'t> Checker<'t> {
             _ => None,
         };
         self.called(by, kind, id);
+        self.note_sources(kind, &head.head, scope);
         Some(program::Instance {
             kind: name,
             name: it.name.node.clone(),
@@ -150,6 +151,37 @@ impl<'t> Checker<'t> {
             requires,
             span,
         })
+    }
+
+    /// Remembers of which kinds' instances an item's head, and the branches around it, make use.
+    fn note_sources(&mut self, kind: crate::lang::resolve::KindId, head: &program::Head, scope: ScopeId) {
+        let mut exprs: Vec<Expr> = head.each.iter().map(|each| each.over.clone()).chain(head.cond.clone()).collect();
+        for (id, _) in self.tables.scope(scope).path.clone() {
+            exprs.extend(self.conditions_of(id).iter().flat_map(|conds| conds.iter().cloned()));
+        }
+        let mut lets = rustc_hash::FxHashSet::default();
+        while let Some(expr) = exprs.pop() {
+            match &expr.kind {
+                ExprKind::Name(Reference::Instances(of)) => {
+                    if let Some(of) = self.kind_id(of) {
+                        self.made_from.push((kind, of, expr.span));
+                    }
+                }
+                ExprKind::Name(Reference::Let(_, name)) => {
+                    let found = self.tables.find_let(scope, name);
+                    if let Some(id) = found.filter(|id| lets.insert(*id))
+                        && let Some(done) = self.lets[id.at()].done()
+                    {
+                        exprs.push(done.value.value.clone());
+                    }
+                }
+                _ => super::taint::children(&expr, &mut |child| {
+                    if !matches!(child.kind, ExprKind::Literal(_) | ExprKind::Local(_)) {
+                        exprs.push(child.clone());
+                    }
+                }),
+            }
+        }
     }
 
     /// `...object` in an instance gives each of its fields.
@@ -190,6 +222,9 @@ impl<'t> Checker<'t> {
         let kind = kind.clone();
         let (span, scope) = (self.tables.items[id.at()].span, self.tables.items[id.at()].scope);
         let head = self.head_of(id)?;
+        if self.tables.scope(scope).owner == Owner::Stack && head.head.on.is_none() {
+            self.needs_provider(kind.provider(), it.kind.span);
+        }
         let mut cx = self.head_cx(id)?;
         let fields = FieldsOf::Attributes(&kind);
         let folded = self.fold(&mut cx, &it.body, &fields, &format!("`{}`", kind.name), None, false, Level::Item);

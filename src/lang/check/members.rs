@@ -1,5 +1,8 @@
 //! What a reference to an instance or resource has: outputs, signals, inputs, attributes.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::Checker;
 use super::context::{Cx, Typed};
 use super::describe::{At, article, quoted};
@@ -9,7 +12,7 @@ use crate::lang::resolve::{ItemId, KindId, OWN, What};
 use crate::lang::syntax::tree::{self, EntryKind, StepKind};
 use crate::model::expr::{Expr, ExprKind, Member, Reference};
 use crate::model::schema::Given;
-use crate::model::{Code, Name, Span, Type};
+use crate::model::{Code, Data, Name, Span, Type};
 
 impl<'t> Checker<'t> {
     pub(super) fn kind_id(&self, kind: &str) -> Option<KindId> {
@@ -277,23 +280,30 @@ impl<'t> Checker<'t> {
     }
 
     /// The keys of a keyed item, where its collection is constant and no condition leaves some out.
-    pub(super) fn constant_keys(&mut self, item: ItemId) -> Option<Vec<Name>> {
+    pub(super) fn constant_keys(&mut self, item: ItemId) -> Option<Arc<BTreeSet<Name>>> {
+        if let Some(keys) = &self.items[item.at()].keys {
+            return keys.clone();
+        }
         let head = self.quietly(|it| it.head_of(item))?;
+        let keys = self.keys_in(&head).map(Arc::new);
+        self.items[item.at()].keys = Some(keys.clone());
+        keys
+    }
+
+    fn keys_in(&self, head: &super::heads::CheckedHead) -> Option<BTreeSet<Name>> {
         if head.head.cond.is_some() {
             return None;
         }
-        let each = head.head.each.as_ref()?;
-        let value = self.constant_value(&each.over)?;
-        match &value.data {
-            crate::model::Data::List(items) => items
+        match &self.constant_value(&head.head.each.as_ref()?.over)?.data {
+            Data::List(items) => items
                 .iter()
                 .map(|it| match &it.data {
-                    crate::model::Data::Text(text) => Some(text.clone()),
-                    crate::model::Data::Int(number) => Some(number.to_string().into()),
+                    Data::Text(text) => Some(text.clone()),
+                    Data::Int(number) => Some(number.to_string().into()),
                     _ => None,
                 })
                 .collect(),
-            crate::model::Data::Map(fields) => Some(fields.keys().cloned().collect()),
+            Data::Map(fields) => Some(fields.keys().cloned().collect()),
             _ => None,
         }
     }

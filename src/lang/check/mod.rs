@@ -34,6 +34,7 @@ mod taint;
 mod types;
 mod units;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -49,6 +50,7 @@ use crate::model::{Diagnostic, Name, Schemas, Sources, Span, Type};
 /// Checks a whole program: its own files and the standard library.
 pub fn check(input: CheckInput) -> Checked {
     let mut diagnostics = Vec::new();
+    resolve::start_over();
     let program = {
         let tables = resolve::collect(&input.files, &input.library, &input.schemas, &mut diagnostics);
         let mut checker = Checker::new(tables, input.schemas.clone(), input.sources.clone(), diagnostics);
@@ -85,6 +87,8 @@ struct Checker<'t> {
     declared: FxHashMap<usize, (Arc<ObjectType>, FxHashMap<Name, Span>)>,
     /// Which kind makes instances of which.
     uses: Vec<(KindId, KindId, Span)>,
+    /// Which kind is made from all instances of which.
+    made_from: Vec<(KindId, KindId, Span)>,
     stages: stages::Stages,
     environment_names: Vec<Name>,
     /// Items and branches by the address of their trees.
@@ -124,6 +128,8 @@ struct ItemState {
     head: Progress<Arc<heads::CheckedHead>>,
     /// What the caller's block says of inputs that conditions of outputs read.
     given: FxHashMap<Name, Option<narrow::Known>>,
+    /// The keys of a set, where they are constant; `None` until asked.
+    keys: Option<Option<Arc<BTreeSet<Name>>>>,
     /// By input, once the body was checked.
     inputs: Option<Arc<Vec<(Name, Expr, Span)>>>,
 }
@@ -182,7 +188,7 @@ impl<'t> Checker<'t> {
         Checker {
             lets: many(tables.lets.len()).map(|_| Progress::Waiting).collect(),
             items: many(tables.items.len())
-                .map(|_| ItemState { head: Progress::Waiting, given: Default::default(), inputs: None })
+                .map(|_| ItemState { head: Progress::Waiting, given: Default::default(), keys: None, inputs: None })
                 .collect(),
             ifs: many(tables.ifs.len()).map(|_| Progress::Waiting).collect(),
             types: many(tables.types.len()).map(|_| Progress::Waiting).collect(),
@@ -191,6 +197,7 @@ impl<'t> Checker<'t> {
             inputs: Arc::default(),
             declared: Default::default(),
             uses: Vec::new(),
+            made_from: Vec::new(),
             stages: Default::default(),
             environment_names: tables.environments.iter().map(|(it, _)| it.name.node.clone()).collect(),
             by_ast: by_ast(&tables),

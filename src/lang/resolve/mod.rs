@@ -10,5 +10,5 @@ mod tables;
 
 pub use collect::collect;
 pub use free::free_names;
-pub use nearest::nearest;
+pub use nearest::{nearest, start_over};
 pub use tables::*;

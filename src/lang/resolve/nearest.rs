@@ -1,5 +1,19 @@
 //! The name that was probably meant.
 
+use std::cell::Cell;
+
+/// Candidates that are looked at for one program: with very many mistakes in it, later ones get no proposal.
+const LOOKED_AT_MAX: u32 = 5_000_000;
+
+thread_local! {
+    static LOOKED_AT: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Begins with a new program.
+pub fn start_over() {
+    LOOKED_AT.set(0);
+}
+
 /// The candidate nearest to `name`, if one is near enough: a typing mistake away, not another word. The first of equally near
 /// ones wins, so give candidates in a fixed order.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -10,6 +24,11 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     };
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
+        let looked_at = LOOKED_AT.get();
+        if looked_at >= LOOKED_AT_MAX {
+            return None;
+        }
+        LOOKED_AT.set(looked_at + 1);
         if candidate.len().abs_diff(name.len()) > allowed || candidate == name {
             continue;
         }
