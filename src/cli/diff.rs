@@ -83,7 +83,8 @@ fn texts(old: &str, new: &str, terminal: &Terminal) -> Vec<String> {
 
 /// `"acme/shop-api:[-v41-]{+v42+}"`; two texts with little in common are shown whole, one after the other.
 fn words(old: &str, new: &str, terminal: &Terminal) -> String {
-    let diff = TextDiff::from_unicode_words(old, new);
+    let (old_words, new_words) = (split(old), split(new));
+    let diff = TextDiff::from_slices(&old_words, &new_words);
     if diff.ratio() < 0.4 {
         return arrow(&shown(&Value::text(old)), &shown(&Value::text(new)), terminal);
     }
@@ -101,6 +102,22 @@ fn words(old: &str, new: &str, terminal: &Terminal) -> String {
     }
     out.push('"');
     out.replace("-][-", "").replace("+}{+", "")
+}
+
+/// Runs of letters and digits, and every other character by itself: `shop-api:v41` is `shop`, `-`, `api`, `:`, `v41`.
+fn split(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut start = 0;
+    let mut in_word = false;
+    for (at, c) in text.char_indices() {
+        if at > 0 && !(in_word && c.is_alphanumeric()) {
+            words.push(&text[start..at]);
+            start = at;
+        }
+        in_word = c.is_alphanumeric();
+    }
+    words.push(&text[start..]);
+    words
 }
 
 /// Two versions of a file as a unified diff.

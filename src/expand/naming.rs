@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(within("local.port.web"), "web");
         assert_eq!(within("local.process.main"), "main");
         let global = named("database.main/fly.app.app", Alphabet::Dashes, 30, Unique::Globally);
-        assert!(global.starts_with("shop-production-database-") && global.len() == 30, "{global}");
+        assert!(global.starts_with("shop-production-databas-") && global.len() == 30, "{global}");
         let volume = named("database.main/fly.volume.data", Alphabet::Underscores, 30, Unique::Globally);
         assert!(volume.starts_with("shop_production_databas") && volume.len() <= 30, "{volume}");
     }
