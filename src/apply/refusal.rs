@@ -34,6 +34,9 @@ pub fn diagnose(error: &CallError, about: &Refused<'_>) -> Diagnostic {
             }
             match code {
                 Code::Refused => diagnostic.help("correct it, then `stackwright apply` carries on from here"),
+                Code::Unauthorized => diagnostic.help(format!(
+                    "give provider `{provider}` credentials that the platform accepts, then `stackwright apply` carries on from here"
+                )),
                 _ => diagnostic,
             }
         }

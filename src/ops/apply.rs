@@ -95,12 +95,9 @@ pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>)
     let mut found = connections.preflight(&kinds);
     let settings_known = |it: &&DesiredProvider| !it.settings.values().any(Value::has_unknown);
     for provider in plan.providers.iter().filter(settings_known) {
-        let calls = plan.changes.iter().filter(|change| change.provider == provider.name && change.action.calls()).count();
-        if calls > 0
-            && let Err(diagnostic) = connections.connect(provider)
-        {
-            let needed = format!("{calls} {} of `{}`", if calls == 1 { "change" } else { "changes" }, plan.environment);
-            found.push(diagnostic.label(provider.span, format!("{needed} {} it", if calls == 1 { "needs" } else { "need" })));
+        let is_called = plan.changes.iter().any(|change| change.provider == provider.name && change.action.calls());
+        if is_called && let Err(diagnostic) = connections.connect(provider) {
+            found.push(*diagnostic);
         }
     }
     if found.is_empty() { Ok(()) } else { Err(Failure::new(found, sources.clone())) }

@@ -115,7 +115,11 @@ impl Connect for Connections {
             return Ok(connection.clone());
         }
         let platform = self::provider(&provider.name)?;
-        let connection = platform.connect(&provider.settings, &self.surroundings(&*platform))?;
+        let connected = platform.connect(&provider.settings, &self.surroundings(&*platform));
+        let connection = connected.map_err(|diagnostic| match provider.span.is_engine() {
+            true => diagnostic,
+            false => Box::new(diagnostic.label(provider.span, format!("`{}` needs it", self.environment))),
+        })?;
         open.insert(provider.name.clone(), connection.clone());
         Ok(connection)
     }
