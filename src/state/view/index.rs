@@ -1,6 +1,8 @@
 //! The index of the log: by address, the places of the entries about it. A sled database beside the log, made by whoever
 //! applies; readers do without where it is missing, held by another process, or behind.
 //!
+//! Addresses share 256 keys, each with a packed list: a key of its own costs 200 bytes of sled's, ten times what it holds.
+//!
 //! Facts about sled that this file lives with: a flush calls no fsync, one flipped bit can make it open with its tail gone, and
 //! opening can panic. So it is never believed: it names the head that it was made for, a checksum guards each value, and on any
 //! doubt it is deleted and made again from the log.
@@ -14,8 +16,11 @@ use serde::Deserialize;
 use crate::model::Address;
 use crate::state::contract::{Entry, Head, Sequence, StoreError};
 
-const FORMAT: &[u8] = b"stackwright/index/1";
+const FORMAT: &[u8] = b"stackwright/index/2";
 const HEAD: &[u8] = b"head";
+
+/// What one key holds: addresses with the places of the entries about them.
+type Bucket = BTreeMap<String, Vec<Sequence>>;
 
 /// From where on the log has to be read to bring the index up: 1 for a new one, else the last entry that it knows.
 pub fn next(dir: &Path) -> Sequence {
@@ -64,8 +69,8 @@ pub fn places(dir: &Path, address: &Address) -> Option<(Head, Vec<Sequence>)> {
     let found = guarded(&path, || {
         let index = open(&path)?;
         let Some(head) = head_of(&index)? else { return Ok(None) };
-        let places = index.get(key(address))?.map_or(Some(Vec::new()), |bytes| decode(&bytes));
-        Ok(places.map(|places| (head, places)))
+        let bucket = index.get(key(address))?.map_or(Some(Bucket::new()), |bytes| decode(&bytes));
+        Ok(bucket.map(|mut bucket| (head, bucket.remove(address.as_str()).unwrap_or_default())))
     });
     found.ok()?
 }
@@ -100,14 +105,13 @@ pub fn agrees(dir: &Path, entries: &[Entry]) -> Option<bool> {
         let Some(known) = entries.get(..upto).filter(|known| known.last().map(Entry::head) == Some(head)) else {
             return Ok(Some(false));
         };
-        let expected: BTreeMap<Vec<u8>, Vec<u8>> =
-            by_address(known, |_| None).0.into_iter().map(|(address, places)| (key(&address), encode(&places))).collect();
+        let expected: BTreeMap<Vec<u8>, Bucket> = in_buckets(by_address(known, |_| None).0);
         let mut found = BTreeMap::new();
         for entry in index.scan_prefix(b"@") {
             let (key, value) = entry?;
-            found.insert(key.to_vec(), value.to_vec());
+            found.insert(key.to_vec(), decode(&value));
         }
-        Ok(Some(found == expected))
+        Ok(Some(found.len() == expected.len() && found.iter().all(|(key, it)| it.as_ref() == expected.get(key))))
     });
     compared.unwrap_or(Some(false))
 }
@@ -117,7 +121,15 @@ fn path(dir: &Path) -> PathBuf {
 }
 
 fn key(address: &Address) -> Vec<u8> {
-    [b"@", address.as_str().as_bytes()].concat()
+    vec![b'@', crc32fast::hash(address.as_str().as_bytes()) as u8]
+}
+
+fn in_buckets(about: About) -> BTreeMap<Vec<u8>, Bucket> {
+    let mut buckets: BTreeMap<Vec<u8>, Bucket> = BTreeMap::new();
+    for (address, places) in about {
+        buckets.entry(key(&address)).or_default().insert(address.as_str().to_owned(), places);
+    }
+    buckets
 }
 
 fn open(path: &Path) -> sled::Result<sled::Db> {
@@ -167,11 +179,15 @@ fn head_of(index: &sled::Db) -> sled::Result<Option<Head>> {
 fn add(index: &sled::Db, entries: &[Entry], head: Head) -> sled::Result<()> {
     let mut batch = sled::Batch::default();
     let (about, open) = by_address(entries, |place| address_of(index, place));
-    for (address, places) in about {
-        let key = key(&address);
-        let mut all = index.get(&key)?.and_then(|bytes| decode(&bytes)).unwrap_or_default();
-        all.extend(places);
-        batch.insert(key, encode(&all));
+    for (key, news) in in_buckets(about) {
+        let mut bucket = match index.get(&key)? {
+            None => Bucket::new(),
+            Some(bytes) => decode(&bytes).ok_or_else(|| sled::Error::Unsupported("a bucket cannot be read".into()))?,
+        };
+        for (address, places) in news {
+            bucket.entry(address).or_default().extend(places);
+        }
+        batch.insert(key, encode(&bucket));
     }
     for (place, address) in open {
         match address {
@@ -196,40 +212,65 @@ fn open_key(place: Sequence) -> Vec<u8> {
     [b"#", &place.to_be_bytes()[..]].concat()
 }
 
-/// CRC-32, then each place as how far it lies behind the one before, in seven bits a byte.
-fn encode(places: &[Sequence]) -> Vec<u8> {
-    let mut out = vec![0; 4];
-    let mut before = 0;
-    for place in places {
-        let mut step = place - before;
-        before = *place;
-        while step >= 0x80 {
-            out.push(step as u8 | 0x80);
-            step >>= 7;
+/// CRC-32, then, packed with LZ4: each address and its places, each place as how far it lies behind the one before. Numbers
+/// take seven bits a byte.
+fn encode(bucket: &Bucket) -> Vec<u8> {
+    let mut whole = Vec::new();
+    for (address, places) in bucket {
+        varint(&mut whole, address.len() as u64);
+        whole.extend_from_slice(address.as_bytes());
+        varint(&mut whole, places.len() as u64);
+        let mut before = 0;
+        for place in places {
+            varint(&mut whole, place - before);
+            before = *place;
         }
-        out.push(step as u8);
     }
-    let crc = crc32fast::hash(&out[4..]).to_be_bytes();
-    out[..4].copy_from_slice(&crc);
-    out
+    let packed = lz4_flex::block::compress_prepend_size(&whole);
+    [&crc32fast::hash(&packed).to_be_bytes(), packed.as_slice()].concat()
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Sequence>> {
-    let (crc, steps) = bytes.split_at_checked(4)?;
-    if crc != crc32fast::hash(steps).to_be_bytes() {
+fn varint(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn decode(bytes: &[u8]) -> Option<Bucket> {
+    let (crc, packed) = bytes.split_at_checked(4)?;
+    if crc != crc32fast::hash(packed).to_be_bytes() {
         return None;
     }
-    let (mut places, mut before, mut step, mut shift) = (Vec::new(), 0u64, 0u64, 0);
-    for byte in steps {
-        step |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        shift += 7;
-        if *byte < 0x80 {
-            before = before.checked_add(step)?;
+    let whole = lz4_flex::block::decompress_size_prepended(packed).ok()?;
+    let mut input = whole.as_slice();
+    let mut bucket = Bucket::new();
+    while !input.is_empty() {
+        let length = usize::try_from(read_varint(&mut input)?).ok()?;
+        let (address, rest) = input.split_at_checked(length)?;
+        input = rest;
+        let (mut places, mut before) = (Vec::new(), 0u64);
+        for _ in 0..read_varint(&mut input)? {
+            before = before.checked_add(read_varint(&mut input)?)?;
             places.push(before);
-            (step, shift) = (0, 0);
+        }
+        bucket.insert(String::from_utf8(address.to_vec()).ok()?, places);
+    }
+    Some(bucket)
+}
+
+fn read_varint(input: &mut &[u8]) -> Option<u64> {
+    let mut number = 0u64;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = input.split_first()?;
+        *input = rest;
+        number |= u64::from(byte & 0x7f) << shift;
+        if *byte < 0x80 {
+            return Some(number);
         }
     }
-    Some(places)
+    None
 }
 
 type About = BTreeMap<Address, Vec<Sequence>>;
