@@ -135,6 +135,10 @@ impl<'t> Checker<'t> {
         if field(0).is_some() && self.tables.may_be_broken(directory, &[name]) {
             return None;
         }
+        // Declared with a kind that does not exist, which was said.
+        if self.tables.has_kind_items(cx.scope, name) {
+            return None;
+        }
         // `databse.main`: the kind is misspelt.
         match field(0) {
             Some(item) => {
@@ -391,6 +395,9 @@ impl<'t> Checker<'t> {
             return None;
         };
         if self.tables.may_be_broken(self.directory(cx), &[&provider.name, &name.node]) {
+            return None;
+        }
+        if self.tables.has_kind_items(cx.scope, &format!("{}.{}", provider.name, name.node)) {
             return None;
         }
         let to = span.to(steps[0].span);

@@ -1,8 +1,10 @@
 //! What an expression sees: its scope, the variables around it, and what is known to hold where it stands.
 
+use std::sync::OnceLock;
+
 use crate::lang::resolve::{ItemId, ScopeId};
-use crate::model::expr::{Expr, ExprKind, Slot};
-use crate::model::{Name, Span, Type};
+use crate::model::expr::{Builtin, Expr, ExprKind, Slot};
+use crate::model::{Data, Name, Span, Type, Value};
 
 /// An expression with the type of its values.
 pub struct Typed {
@@ -23,9 +25,15 @@ impl Typed {
     }
 }
 
-/// Stands for an expression that has no value; the program that holds it is not given out.
+/// Stands for an expression that has no value. A program that holds one is not given out, unless what is wrong with it is only
+/// that it cannot be reached: then it fails when it is.
 pub fn poison(span: Span) -> Expr {
-    Expr::literal(crate::model::Value::new(crate::model::Data::Null, span))
+    static FAIL: OnceLock<Option<Builtin>> = OnceLock::new();
+    let words = Expr::literal(Value::new(Data::Text("this has no value".into()), span));
+    match FAIL.get_or_init(|| crate::eval::builtins::find("fail")) {
+        Some(fail) => Expr::new(ExprKind::Builtin(*fail, vec![Some(words)]), span),
+        None => words,
+    }
 }
 
 /// A variable.

@@ -26,14 +26,21 @@ impl<'t> Checker<'t> {
 
     pub(super) fn unary(&mut self, cx: &mut Cx, ops: &'t [Spanned<tree::UnaryOp>], operand: &'t tree::Expr) -> Typed {
         let mut typed = self.infer(cx, operand);
-        for op in ops.iter().rev().take(CHAIN_MAX) {
+        if ops.len() > CHAIN_MAX {
+            self.say_chain("operators", ops[CHAIN_MAX].span);
+            return Typed::poison(operand.span);
+        }
+        for op in ops.iter().rev() {
             let span = op.span.to(typed.expr.span);
+            if typed.ty == Type::Poison {
+                return Typed::poison(span);
+            }
             let (bare, tainted) = untainted(&typed.ty);
             let (sign, result) = match op.node {
                 tree::UnaryOp::Not => (
                     Unary::Not,
                     match bare {
-                        Type::Bool | Type::Condition | Type::Poison => Some(bare.clone()),
+                        Type::Bool | Type::Condition => Some(bare.clone()),
                         _ => None,
                     },
                 ),
@@ -42,13 +49,9 @@ impl<'t> Checker<'t> {
                     match bare {
                         Type::Int(_) => Some(Type::INT),
                         Type::Number(_) => Some(Type::NUMBER),
-                        Type::Duration
-                        | Type::Size
-                        | Type::Percent
-                        | Type::Rate
-                        | Type::Money
-                        | Type::Poison
-                        | Type::Metric(_) => Some(bare.clone()),
+                        Type::Duration | Type::Size | Type::Percent | Type::Rate | Type::Money | Type::Metric(_) => {
+                            Some(bare.clone())
+                        }
                         _ => None,
                     },
                 ),
@@ -168,6 +171,9 @@ impl<'t> Checker<'t> {
         {
             return ty;
         }
+        if matches!(left.ty, Type::Poison) || matches!(right.ty, Type::Poison) {
+            return Type::Poison;
+        }
         let tainted = holds_secret(&left.ty) || holds_secret(&right.ty);
         // Whether something secret is there is no secret.
         let null_test = matches!(left.ty, Type::Null) || matches!(right.ty, Type::Null);
@@ -224,6 +230,10 @@ impl<'t> Checker<'t> {
 
     fn computed(&mut self, op: &Spanned<BinaryOp>, sign: Binary, left: &Typed, right: &Typed) -> Type {
         let ((a, a_taint), (b, b_taint)) = (untainted(&left.ty), untainted(&right.ty));
+        // What a mistake left behind makes nothing but itself.
+        if matches!(a, Type::Poison) || matches!(b, Type::Poison) {
+            return Type::Poison;
+        }
         for (ty, operand) in [(a, left), (b, right)] {
             if let Type::Optional(_) | Type::Null = ty {
                 let words = format!("`{}`", sign.symbol());
