@@ -49,7 +49,7 @@ pub struct Global {
     /// Results and errors only
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// More about what is done
+    /// Plans in full, as `--full`
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     #[arg(long, global = true, value_enum, default_value = "auto", hide_default_value = true, hide_short_help = true)]

@@ -33,6 +33,33 @@ pub fn change(before: Option<&Value>, after: Option<&Value>, terminal: &Terminal
     }
 }
 
+/// The smallest parts in which two values differ, with the path to each: `guest.memory`, `services[0].port`. What is secret as a
+/// whole is one part.
+pub fn leaves<'v>(path: &str, before: Option<&'v Value>, after: Option<&'v Value>) -> Vec<Leaf<'v>> {
+    if before == after {
+        return Vec::new();
+    }
+    let whole = || vec![(path.to_owned(), before, after)];
+    let (Some(old), Some(new)) = (before, after) else { return whole() };
+    if old.mark.secret || new.mark.secret {
+        return whole();
+    }
+    match (&old.data, &new.data) {
+        (Data::Map(old), Data::Map(new)) => {
+            let names: std::collections::BTreeSet<_> = old.keys().chain(new.keys()).collect();
+            names.into_iter().flat_map(|name| leaves(&format!("{path}.{name}"), old.get(name), new.get(name))).collect()
+        }
+        (Data::List(old), Data::List(new)) => {
+            let longest = old.len().max(new.len());
+            (0..longest).flat_map(|at| leaves(&format!("{path}[{at}]"), old.get(at), new.get(at))).collect()
+        }
+        _ => whole(),
+    }
+}
+
+/// A path, and what stood and stands there.
+pub type Leaf<'v> = (String, Option<&'v Value>, Option<&'v Value>);
+
 /// A value on one line, clipped and safe to show.
 pub fn shown(value: &Value) -> String {
     super::escape::clipped(&value.to_literal(), 160)

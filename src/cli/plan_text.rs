@@ -329,6 +329,7 @@ fn summary(changes: &[&Change]) -> String {
         "destroy" => "DESTROY".to_owned(),
         "replace" => "REPLACE".to_owned(),
         "update" => "change".to_owned(),
+        "record" => "recorded".to_owned(),
         other => other.to_owned(),
     };
     by_word.iter().map(|(action, number)| format!("{} {number}", word(action))).collect::<Vec<_>>().join(", ")

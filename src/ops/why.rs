@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::lang::program::{Body, Component, Instance, Program, Resource};
+use crate::lang::program::{Body, Component, Each, Instance, Program, Resource};
 use crate::model::expr::{Expr, ExprKind, ForClause, ListPart, MapPart, Member, Reference};
 use crate::model::{Address, Code, Data, Desired, DesiredResource, Diagnostic, Name, Span, Value};
 
@@ -44,7 +44,7 @@ pub fn why(program: &Program, desired: &Desired, what: &str) -> Result<Why, Box<
         },
         _ => None,
     };
-    let mut walk = Walk { program, steps: Vec::new(), seen: BTreeSet::new() };
+    let mut walk = Walk { program, steps: Vec::new(), seen: BTreeSet::new(), each: Vec::new() };
     if let Some(found) = walk.locate(resource) {
         match &attribute {
             Some(name) => walk.attribute(&found, name, 0),
@@ -140,6 +140,8 @@ struct Walk<'p> {
     program: &'p Program,
     steps: Vec<Step>,
     seen: BTreeSet<(String, String)>,
+    /// What the variables of the head that surrounds the expression run over.
+    each: Vec<&'p Each>,
 }
 
 struct Located<'p> {
@@ -195,6 +197,7 @@ impl<'p> Walk<'p> {
         match entry(&found.resource.fields, name) {
             Some(expr) => {
                 self.step(depth, what, expr.span);
+                self.each.extend(&found.resource.head.each);
                 self.expr(expr, &found.place, depth + 1);
             }
             None => self.step(depth, format!("{what}, by default or from a spread"), found.resource.span),
@@ -212,6 +215,15 @@ impl<'p> Walk<'p> {
         }
         match &expr.kind {
             ExprKind::Name(reference) => self.reference(reference, expr.span, place, depth),
+            ExprKind::Local(slot) => {
+                let binds = |each: &&&'p Each| each.value == *slot || each.key == Some(*slot);
+                if let Some(each) = self.each.iter().find(binds).copied()
+                    && self.seen.insert(("for".into(), format!("{:?}", each.span)))
+                {
+                    self.step(depth, "an element of what `for` runs over".into(), each.span);
+                    self.expr(&each.over, place, depth + 1);
+                }
+            }
             ExprKind::Member { of, member, .. } => self.member(of, member, expr.span, place, depth),
             _ => children(expr).into_iter().for_each(|child| self.expr(child, place, depth)),
         }

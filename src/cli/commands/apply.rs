@@ -32,7 +32,7 @@ pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Fail
     let settings = context.settings;
     let mut workspace = Workspace::open(settings, &given(&args.given), context.global.env.as_deref()).await?;
     let mut session = Session::open(context, &workspace, &args.consent, "apply").await?;
-    let stop = signals::listen();
+    let stop = signals::listen(context.global.timeout, &context.settings.world);
     session.settle(&mut workspace).await?;
     let result = match &args.plan {
         Some(named) => {
@@ -49,7 +49,7 @@ pub async fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, 
     let given = Given { ..given(&args.given) };
     let mut workspace = Workspace::open(context.settings, &given, context.global.env.as_deref()).await?;
     let mut session = Session::open(context, &workspace, &args.consent, "destroy").await?;
-    let stop = signals::listen();
+    let stop = signals::listen(context.global.timeout, &context.settings.world);
     session.settle(&mut workspace).await?;
     let request = Request { only: args.only.clone(), destroy: true, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;

@@ -211,12 +211,19 @@ fn changes_text(changed: &[Changed], outputs: &[OutputDiff], terminal: &Terminal
 }
 
 fn fields_text(fields: &[FieldDiff], terminal: &Terminal) -> String {
-    let width = fields.iter().map(|field| field.name.len()).max().unwrap_or(0).min(28);
+    let parts: Vec<_> = fields
+        .iter()
+        .flat_map(|field| {
+            let leaves = diff::leaves(&field.name, field.before.as_ref(), field.after.as_ref());
+            leaves.into_iter().map(|leaf| (leaf, field.cause.as_deref()))
+        })
+        .collect();
+    let width = parts.iter().map(|((path, _, _), _)| path.len()).max().unwrap_or(0).min(28);
     let mut out = String::new();
-    for field in fields {
-        let lines = diff::change(field.before.as_ref(), field.after.as_ref(), terminal);
-        let cause = field.cause.as_deref().map(|it| Escaped(it).to_string()).unwrap_or_default();
-        let first = format!("    {:width$}  {}", Escaped(&field.name).to_string(), lines.first().map_or("", String::as_str));
+    for ((path, before, after), cause) in parts {
+        let lines = diff::change(before, after, terminal);
+        let cause = cause.map(|it| Escaped(it).to_string()).unwrap_or_default();
+        let first = format!("    {:width$}  {}", Escaped(&path).to_string(), lines.first().map_or("", String::as_str));
         out.push_str(&format!("{}\n", spread(terminal, &first, &terminal.paint(Ink::Quiet, cause))));
         lines.iter().skip(1).for_each(|line| out.push_str(&format!("      {line}\n")));
     }

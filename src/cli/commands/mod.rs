@@ -13,6 +13,7 @@ mod stored;
 use super::args::{Command, Global};
 use super::exit::Exit;
 use super::output::Output;
+use crate::model::Code;
 use crate::ops::project::Failure;
 use crate::ops::settings::Settings;
 
@@ -27,10 +28,25 @@ pub fn run(command: Command, global: &Global, settings: &Settings, output: &Outp
     let context = Context { global, settings, output };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be started");
-    let result = runtime.block_on(dispatch(command, &context));
+    let result = runtime.block_on(in_time(command, &context));
     // What still runs in the background (a connection that is kept open) is not waited for.
     runtime.shutdown_background();
     result.unwrap_or_else(|failure| output.fail(&failure))
+}
+
+/// What only reads is left where it is when its time is over. What changes something ends as after a signal: see `signals`.
+async fn in_time(command: Command, context: &Context<'_>) -> Result<Exit, Failure> {
+    let ends_itself = matches!(command, Command::Apply(_) | Command::Destroy(_) | Command::Sim(_));
+    match context.global.timeout.filter(|_| !ends_itself) {
+        None => dispatch(command, context).await,
+        Some(limit) => tokio::select! {
+            result = dispatch(command, context) => result,
+            () = context.settings.world.clock.sleep(limit) => {
+                let text = format!("not done after {} s, which is all that `--timeout` gave it", limit.as_secs_f64());
+                Ok(context.output.fail_with(Code::Unavailable.error(text)))
+            }
+        },
+    }
 }
 
 async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failure> {

@@ -9,7 +9,7 @@ use crate::ops::apply::Stop;
 use crate::ops::project::Failure;
 
 pub async fn run(context: &Context<'_>, args: &SimArgs) -> Result<Exit, Failure> {
-    let mut stop = signals::listen();
+    let mut stop = signals::listen(context.global.timeout, &context.settings.world);
     let server =
         ops::sim::serve_clouds(context.settings, &args.providers, args.data.as_deref(), args.port, args.faults.as_deref())
             .await?;
