@@ -332,7 +332,7 @@ pub enum LockCommand {
 
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
-    /// A code such as SW0201; all codes if none is named
+    /// A code such as SW0201; `functions` for all functions of the language; all codes if none is named
     pub code: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! The pages of `explain`: the manual's own index of codes, embedded.
 
+use crate::eval::builtins;
 use crate::model::Code;
 
 const CODES: &str = include_str!("../../docs/codes.md");
@@ -10,4 +11,18 @@ pub fn page(code: Code) -> &'static str {
     let Some(start) = CODES.find(&head) else { return "" };
     let body = CODES[start + head.len()..].split_once('\n').map_or("", |(_, body)| body);
     body.split("\n## ").next().unwrap_or("").trim_start()
+}
+
+/// A built-in function as the manual shows it: its signature, what it does, and an example with its result.
+pub struct FunctionPage {
+    pub signature: String,
+    pub doc: &'static str,
+    pub example: (&'static str, &'static str),
+}
+
+/// All built-in functions, ordered by name.
+pub fn functions() -> Vec<FunctionPage> {
+    let mut all: Vec<_> = builtins::ALL.iter().collect();
+    all.sort_by_key(|it| it.name);
+    all.into_iter().map(|it| FunctionPage { signature: it.signature(), doc: it.doc, example: it.example }).collect()
 }

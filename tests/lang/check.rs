@@ -95,7 +95,7 @@ fn the_messages_that_matter_most_have_these_words() {
             "cache sessions { memroy = 512MiB }",
             "SW0201 case.stack:2:18: `cache` has no field `memroy`
   memroy: unknown field
-  = help: a field with a similar name exists: `memory`; `stackwright fix` writes it
+  = help: a field with a similar name exists: `memory`
 ",
         ),
         (

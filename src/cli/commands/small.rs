@@ -34,6 +34,9 @@ pub fn explain(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Failur
         context.output.text(&lines);
         return Ok(Exit::Done);
     };
+    if text == "functions" {
+        return functions(context);
+    }
     let Some(code) = Code::parse(text) else {
         let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
         let near = ops::nearest(&text.to_uppercase(), all.iter().map(String::as_str)).map(|it| format!("a code near it: {it}"));
@@ -44,5 +47,18 @@ pub fn explain(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Failur
     let page = ops::explain::page(code);
     context.output.document(&document("explain", json!({"code": code.to_string(), "meaning": code.meaning(), "page": page})))?;
     context.output.text(&format!("{code}: {}\n\n{page}", code.meaning()));
+    Ok(Exit::Done)
+}
+
+/// All functions of the language, with a sentence and an example each.
+fn functions(context: &Context<'_>) -> Result<Exit, Failure> {
+    let all = ops::explain::functions();
+    let rows: Vec<_> = all
+        .iter()
+        .map(|it| json!({"signature": it.signature, "doc": it.doc, "example": it.example.0, "gives": it.example.1}))
+        .collect();
+    context.output.document(&document("functions", json!({"functions": rows})))?;
+    let page = |it: &ops::explain::FunctionPage| format!("{}\n  {}\n  {} == {}\n", it.signature, it.doc, it.example.0, it.example.1);
+    context.output.text(&all.iter().map(page).collect::<Vec<_>>().join("\n"));
     Ok(Exit::Done)
 }

@@ -105,7 +105,7 @@ impl Checker<'_> {
         let diagnostic = Code::UnknownField.error(format!("{of} has no field `{name}`")).label(span, "unknown field");
         let diagnostic = match nearest(name, known.iter().copied()) {
             Some(near) => diagnostic
-                .help(format!("a field with a similar name exists: `{near}`; `stackwright fix` writes it"))
+                .help(format!("a field with a similar name exists: `{near}`"))
                 .fix(format!("write `{near}`"), Confidence::Sure, vec![Edit { span, text: near.to_owned() }]),
             None if known.is_empty() => diagnostic.help("it has no fields"),
             None => diagnostic.help(format!("its fields: {}", listed(known.iter().copied()))),
