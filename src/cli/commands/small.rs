@@ -58,7 +58,8 @@ fn functions(context: &Context<'_>) -> Result<Exit, Failure> {
         .map(|it| json!({"signature": it.signature, "doc": it.doc, "example": it.example.0, "gives": it.example.1}))
         .collect();
     context.output.document(&document("functions", json!({"functions": rows})))?;
-    let page = |it: &ops::explain::FunctionPage| format!("{}\n  {}\n  {} == {}\n", it.signature, it.doc, it.example.0, it.example.1);
+    let page =
+        |it: &ops::explain::FunctionPage| format!("{}\n  {}\n  {} == {}\n", it.signature, it.doc, it.example.0, it.example.1);
     context.output.text(&all.iter().map(page).collect::<Vec<_>>().join("\n"));
     Ok(Exit::Done)
 }

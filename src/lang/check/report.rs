@@ -104,9 +104,11 @@ impl Checker<'_> {
     pub(super) fn say_unknown_field(&mut self, of: &str, name: &str, span: Span, known: &[&str]) {
         let diagnostic = Code::UnknownField.error(format!("{of} has no field `{name}`")).label(span, "unknown field");
         let diagnostic = match nearest(name, known.iter().copied()) {
-            Some(near) => diagnostic
-                .help(format!("a field with a similar name exists: `{near}`"))
-                .fix(format!("write `{near}`"), Confidence::Sure, vec![Edit { span, text: near.to_owned() }]),
+            Some(near) => diagnostic.help(format!("a field with a similar name exists: `{near}`")).fix(
+                format!("write `{near}`"),
+                Confidence::Sure,
+                vec![Edit { span, text: near.to_owned() }],
+            ),
             None if known.is_empty() => diagnostic.help("it has no fields"),
             None => diagnostic.help(format!("its fields: {}", listed(known.iter().copied()))),
         };
