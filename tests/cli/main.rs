@@ -3,6 +3,8 @@
 //!
 //! `TRYCMD=overwrite cargo test --test cli` writes down what is printed now; then read the difference.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

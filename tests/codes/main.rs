@@ -3,6 +3,8 @@
 //! Examples are fences of `docs/codes.md` whose info string is `stack wrong` or `stack right`, and may name the command that is run
 //! instead of `check`. What an example leaves out, a `stack` and an `environment`, stands in a file of its own beside it.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! The language, by its fixtures: what they mean, and what is wrong with them.
 
+#![allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")]
+
 mod cases;
 mod check;
 
