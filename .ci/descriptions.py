@@ -9,7 +9,6 @@ say `additionalProperties: false` takes any field, and Fly's description of 157 
 import copy
 import json
 import pathlib
-import urllib.parse
 
 METHODS = ("get", "put", "post", "delete", "patch")
 
@@ -29,15 +28,11 @@ QUERY_BESIDE_THE_DESCRIPTION = {
 }
 
 
-def load(provider, specs, upstream):
-    """The description as the proxy in front of `upstream` needs it."""
+def load(provider, specs):
+    """The description of a provider, corrected."""
     path = {"fly": "fly/machines-openapi.json", "cloudflare": "cloudflare/openapi.json"}[provider]
     spec = json.loads((pathlib.Path(specs) / path).read_text())
     {"fly": correct_fly, "cloudflare": correct_cloudflare}[provider](spec)
-    # The paths of Cloudflare's description begin after /client/v4. An upstream that does not end in it is asked for it.
-    base = urllib.parse.urlsplit(spec["servers"][0]["url"]).path.rstrip("/")
-    if not upstream.rstrip("/").endswith(base):
-        spec["paths"] = {base + path: item for path, item in spec["paths"].items()}
     return spec
 
 
