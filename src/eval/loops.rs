@@ -149,6 +149,8 @@ impl Evaluator<'_> {
             ForClause::For { key, value, over } => {
                 let collection = self.eval(over, locals, level)?;
                 let depth = locals.len();
+                // How many rounds there are tells of a collection that is secret as a whole.
+                out.secret |= collection.mark.secret;
                 let mut round = |k: Value, v: Value, locals: &mut Locals| -> Outcome<()> {
                     if let Some(slot) = key {
                         locals.push((*slot, k));

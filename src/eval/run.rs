@@ -367,7 +367,10 @@ impl Evaluator<'_> {
         let b = self.eval(right, locals, level)?;
         let same = matches!(operator, Binary::Equal | Binary::NotEqual);
         if same && let Some(equal) = null_test(&a, &b) {
-            return Ok(self.made(Data::Bool(equal == (operator == Binary::Equal)), &[&a, &b], span));
+            let mut tested = self.made(Data::Bool(equal == (operator == Binary::Equal)), &[&a, &b], span);
+            // Whether something is there is no secret, unless a secret decided that it is not.
+            tested.mark.secret = [&a, &b].iter().any(|it| it.is_null() && it.mark.secret);
+            return Ok(tested);
         }
         let waits = match same {
             true => a.has_unknown() || b.has_unknown(),

@@ -221,6 +221,10 @@ impl<'p> Expander<'p> {
     /// A bool that has to be known by now.
     pub fn bool(&self, frame: &Rc<Frame<'p>>, expr: &Expr, locals: &[(Slot, Value)], what: &str) -> Outcome<bool> {
         let value = self.eval(frame, expr, locals)?;
+        if value.mark.secret {
+            let shown = Code::SecretShown.error(format!("{what} would show a secret")).label(expr.span, "a secret decides it");
+            return Err(Box::new(shown));
+        }
         match value.data {
             Data::Bool(value) => Ok(value),
             Data::Null => Ok(false),

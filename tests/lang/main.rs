@@ -4,6 +4,7 @@
 
 mod cases;
 mod check;
+mod taint;
 
 use stackwright::lang::syntax;
 use stackwright::model::{Diagnostic, Origin, Sources};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{BuiltinDef, ParamNeed};
-use crate::model::types::{Bounds, FieldType, Name, Need, ObjectType, TextRule};
+use crate::model::types::{Bounds, FieldType, Name, Need, ObjectType, TextRule, VariantType};
 use crate::model::{Data, Type, Value};
 
 /// A type in which letters stand for types. A letter that is bound several times is the join of what it met.
@@ -228,8 +228,20 @@ fn without_secret(ty: &Type) -> Type {
         Type::Optional(inner) => without_secret(inner).optional(),
         Type::List(of, bounds) => Type::List(Box::new(without_secret(of)), *bounds),
         Type::Map(of) => Type::map(without_secret(of)),
+        Type::Set(of) => Type::Set(Box::new(without_secret(of))),
+        Type::Range(of) => Type::Range(Box::new(without_secret(of))),
+        Type::Object(object) => Type::Object(Arc::new(object_without_secret(object))),
+        Type::Variant(variant) => {
+            let case = |(label, case): (&Name, &Arc<ObjectType>)| (label.clone(), Arc::new(object_without_secret(case)));
+            Type::Variant(Arc::new(VariantType { name: None, cases: variant.cases.iter().map(case).collect() }))
+        }
         other => other.clone(),
     }
+}
+
+fn object_without_secret(object: &ObjectType) -> ObjectType {
+    let field = |field: &FieldType| FieldType { ty: without_secret(&field.ty), need: field.need.clone() };
+    ObjectType { fields: object.fields.iter().map(|(name, it)| (name.clone(), field(it))).collect(), name: None }
 }
 
 /// The smallest type that takes values of both; `None` where there is none.

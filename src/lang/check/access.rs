@@ -547,6 +547,7 @@ impl<'t> Checker<'t> {
         let (core, inner_taint) = untainted(core);
         let core = core.clone();
         let at = At::place("a key");
+        let taints_before = self.taints;
         let (key, of) = match &core {
             Type::List(of, _) => {
                 (self.check(cx, key, &Type::Sensitive(Box::new(Type::INT)), &At::place("an index")), (**of).clone())
@@ -596,7 +597,9 @@ impl<'t> Checker<'t> {
         if let (Some(item), false) = (item, optional) {
             self.check_instance_key(item, &key);
         }
-        let ty = if tainted || inner_taint { secret(of) } else { of };
+        // Which element it is tells of the key.
+        let tainted = tainted || inner_taint || self.taints > taints_before;
+        let ty = if tainted { secret(of) } else { of };
         let ty = if optional { ty.optional() } else { ty };
         let kind = ExprKind::Index { of: Box::new(typed.expr), key: Box::new(key), optional };
         Typed { expr: Expr::new(kind, span), ty, item }
@@ -608,6 +611,7 @@ impl<'t> Checker<'t> {
         let (bare, _) = untainted(&typed.ty);
         if let Type::Int(_) = bare {
             let span = typed.expr.span;
+            self.taints += u32::from(super::fit::holds_secret(&typed.ty));
             return self.folded(Expr::new(ExprKind::Text(vec![typed.expr]), span));
         }
         self.fitted(typed, &Type::Sensitive(Box::new(Type::TEXT)), at)

@@ -13,6 +13,9 @@ use crate::model::expr::{ExprKind, Reference};
 use crate::model::types::Bounds;
 use crate::model::{Code, Confidence, Edit, Name, Span, Type};
 
+/// A reason that is shorter says nothing to whoever reads the log.
+const REASON_MIN: usize = 8;
+
 impl<'t> Checker<'t> {
     pub(super) fn call(&mut self, cx: &mut Cx, name: &Name, name_span: Span, args: &'t [tree::Arg], span: Span) -> Typed {
         if &**name == "instances" {
@@ -280,14 +283,14 @@ impl<'t> Checker<'t> {
                 self.check_builtin_values(def, &exprs, span);
                 let ty = match (def.name, &known[..]) {
                     // The list 0 … n-1 has no negative element.
-                    ("count", _) => Type::list(Type::Int(Bounds { min: Some(0), max: None })),
+                    ("count", _) => {
+                        let list = Type::list(Type::Int(Bounds { min: Some(0), max: None }));
+                        if matches!(ty, Type::Secret(_)) { super::fit::secret(list) } else { list }
+                    }
                     _ => ty,
                 };
                 if def.reveals {
-                    let reason = exprs.get(1).and_then(|it| it.as_ref()).and_then(|it| self.constant_value(it));
-                    if reason.is_some_and(|reason| reason.as_text().is_some_and(|text| text.trim().is_empty())) {
-                        self.say(Code::BadArguments.error("`reveal` needs a reason").label(span, "it is recorded in the log"));
-                    }
+                    self.check_reason(exprs.get(1).and_then(Option::as_ref), span);
                 }
                 Typed::new(ExprKind::Builtin(builtin, exprs), span, ty)
             }
@@ -296,6 +299,25 @@ impl<'t> Checker<'t> {
                 Typed::poison(span)
             }
         }
+    }
+
+    /// Why a secret is opened has to be read in the source as in the log: a constant text that says something.
+    fn check_reason(&mut self, reason: Option<&crate::model::Expr>, span: Span) {
+        let Some(reason) = reason else { return };
+        let place = if reason.span.is_engine() { span } else { reason.span };
+        let known = self.constant_value(reason);
+        let said = match known.as_ref().and_then(|value| value.as_text()) {
+            None => Code::TooLate
+                .error("the reason of `reveal` is a constant text")
+                .label(place, "is computed")
+                .help("write the reason itself: it is reviewed with the source, and recorded in the log"),
+            Some(text) if text.trim().chars().count() < REASON_MIN => Code::BadArguments
+                .error("`reveal` needs a reason")
+                .label(place, format!("expected at least {REASON_MIN} characters"))
+                .help("say who sees it and why: it is recorded in the log"),
+            Some(_) => return,
+        };
+        self.say(said);
     }
 
     /// Constants that a built-in would refuse when it runs.

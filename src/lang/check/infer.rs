@@ -111,8 +111,10 @@ impl<'t> Checker<'t> {
                 self.check_coalesce(cx, first, rest, want, at)
             }
             (K::Binary { first, rest }, Type::Range(of)) if rest[0].0.node == tree::BinaryOp::Range && rest.len() == 1 => {
-                let (from, to) = (self.check(cx, first, of, at), self.check(cx, &rest[0].1, of, at));
-                let range = Expr::new(ExprKind::Binary(crate::model::expr::Binary::Range, Box::new(from), Box::new(to)), e.span);
+                let part = wanted.part(of);
+                let (from, to) = (self.check(cx, first, &part, at), self.check(cx, &rest[0].1, &part, at));
+                let range = ExprKind::Binary(crate::model::expr::Binary::Range, Box::new(from), Box::new(to));
+                let range = wanted.finish(range, e.span);
                 self.folded(range)
             }
             (K::Tagged { tag, parts }, Type::Metric(_) | Type::Condition) if &*tag.node == "promql" => {
