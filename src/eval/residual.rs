@@ -158,8 +158,8 @@ fn children(kind: &ExprKind, visit: &mut dyn FnMut(&Expr)) {
         ExprKind::Field { of, .. } | ExprKind::Unary(_, of) | ExprKind::Variant(_, of) | ExprKind::Convert(of, _) => visit(of),
         ExprKind::Member { of, member, .. } => {
             visit(of);
-            if let Member::Signal(_, Some(window)) = member {
-                visit(window);
+            if let Member::Signal(_, Some(argument)) | Member::Reaches(argument) = member {
+                visit(argument);
             }
         }
         ExprKind::Index { of: a, key: b, .. } | ExprKind::Binary(_, a, b) => {

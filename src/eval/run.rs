@@ -9,7 +9,7 @@ use super::loops::{Leaf, marked};
 use super::operators::{self, NoResult};
 use super::{Names, Outcome, promql, residual};
 use crate::model::expr::{Binary, Builtin, ExprKind, ListPart, MapPart, Member, Pattern, Reference, Unary};
-use crate::model::value::{Mark, Metric};
+use crate::model::value::{Mark, Metric, Reference as InstanceRef};
 use crate::model::{Code, Data, Diagnostic, Expr, Fields, Name, Slot, Span, Type, Value};
 
 /// Variables and their values, the innermost last.
@@ -257,11 +257,8 @@ impl Evaluator<'_> {
             }
             .at(of.mark.origin),
             Data::Unknown(unknown) => {
-                if let (Type::Resource(kind), ExprKind::Name(Reference::Attribute { address, path })) =
-                    (unknown.ty.bare(), &unknown.rest.kind)
-                    && path.is_empty()
-                {
-                    return self.names.attribute(address, kind, name, span);
+                if let Some(resource) = resource_of(&of) {
+                    return self.names.attribute(&resource.address, &resource.kind, name, span);
                 }
                 let ty = match unknown.ty.bare() {
                     Type::Object(object) => object.fields.get(name).map_or(Type::Any, |field| match field.need {
@@ -320,9 +317,14 @@ impl Evaluator<'_> {
 
     fn member(&self, of: Value, member: &Member, optional: bool, locals: &mut Locals, level: u32, span: Span) -> Outcome<Value> {
         let window = match member {
-            Member::Signal(_, Some(window)) => Some(self.eval(window, locals, level)?),
+            Member::Signal(_, Some(argument)) | Member::Reaches(argument) => Some(self.eval(argument, locals, level)?),
             _ => None,
         };
+        if let Member::Uses | Member::UsedBy | Member::Reaches(_) = member
+            && let Some(resource) = resource_of(&of)
+        {
+            return self.names.member(&resource, member, window, span);
+        }
         match &of.data {
             Data::Ref(reference) => {
                 let value = self.names.member(reference, member, window, span)?;
@@ -704,6 +706,17 @@ fn null_test(a: &Value, b: &Value) -> Option<bool> {
     match &other.data {
         Data::Unknown(unknown) if may_be_null(&unknown.ty) => None,
         _ => Some(false),
+    }
+}
+
+/// The resource that a value stands for as a whole.
+fn resource_of(value: &Value) -> Option<InstanceRef> {
+    let Data::Unknown(unknown) = &value.data else { return None };
+    match (unknown.ty.bare(), &unknown.rest.kind) {
+        (Type::Resource(kind), ExprKind::Name(Reference::Attribute { address, path })) if path.is_empty() => {
+            Some(InstanceRef { kind: kind.clone(), address: address.clone() })
+        }
+        _ => None,
     }
 }
 

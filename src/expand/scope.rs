@@ -85,6 +85,9 @@ impl<'p> Names for Scope<'_, 'p> {
             Reference::StackOutput { .. } => {
                 Err(Box::new(Code::NotYet.error("outputs of other stacks are not read in this version").label(span, "read here")))
             }
+            Reference::Plan(_) => {
+                Err(Box::new(Code::TooLate.error("a plan is read in rules only").label(span, "is not there yet")))
+            }
             Reference::Attribute { .. } => {
                 Err(Box::new(Code::TooLate.error("an attribute by address is no name of a program").label(span, "named here")))
             }
@@ -112,6 +115,9 @@ impl<'p> Names for Scope<'_, 'p> {
             Member::Signal(name, _) => {
                 all.read_instance(&of.address, span);
                 all.signal(&frame, name, window, span)
+            }
+            Member::Uses | Member::UsedBy | Member::Reaches(_) => {
+                Err(Box::new(Code::TooLate.error("what refers to what is read in rules only").label(span, "is not known yet")))
             }
         }
     }

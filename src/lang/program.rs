@@ -4,8 +4,12 @@
 //! an environment, an input or state. Where a construct has several spellings (`backup { … }` and `backup = { … }`), there is
 //! one here.
 
+mod rules;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use rules::{Act, Except, Expect, Expected, Given, Mock, Policy, Rule, Setting, Step, Test};
 
 use crate::model::expr::{Expr, Slot};
 use crate::model::{Kind, Name, ProviderName, Schemas, Sources, Span, Type};
@@ -28,6 +32,10 @@ pub struct Program {
     pub directories: Vec<Vec<Let>>,
     pub moved: Vec<Moved>,
     pub forget: Vec<(String, Span)>,
+    /// Those that act: the stack's own, and those that its `policies` names.
+    pub policies: Vec<Policy>,
+    /// Of the stack's own files, in the order of the source.
+    pub tests: Vec<Test>,
     pub schemas: Arc<Schemas>,
     pub sources: Arc<Sources>,
 }

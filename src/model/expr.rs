@@ -107,6 +107,23 @@ pub enum Reference {
     Instances(Name),
     /// An output of another stack.
     StackOutput { stack: Name, output: Name },
+    /// What a finished plan says, and what it was made for: in the rules of policies and tests only.
+    Plan(PlanPart),
+}
+
+/// What rules see of a finished plan, beside the program itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PlanPart {
+    /// The list of its changes: all, those of resources of a kind (`fly.machine`), those in instances of a kind (`database`).
+    Changes(Option<Name>),
+    /// The name of its environment.
+    Environment,
+    /// Whether everything goes.
+    Destroy,
+    /// Every resource of a kind that exists afterwards, by address.
+    Resources(Name),
+    /// An output of the stack, as the step before left it: in tests only.
+    Output(Name),
 }
 
 /// Where a `let` stands.
@@ -135,6 +152,12 @@ pub enum Member {
     Signal(Name, Option<Box<Expr>>),
     Address,
     Provider,
+    /// What it refers to, by address; also of a resource. In rules only, as the next two.
+    Uses,
+    /// What refers to it, by address; also of a resource.
+    UsedBy,
+    /// Whether it depends on the other instance or resource, through any number of others.
+    Reaches(Box<Expr>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

@@ -294,7 +294,9 @@ impl<'p> Walk<'p> {
             Member::Output(field) => ("output", field),
             Member::Signal(field, _) => ("signal", field),
             Member::Input(field) => ("input", field),
-            Member::Address | Member::Provider => return self.step(depth, format!("{kind}.{name}"), span),
+            Member::Address | Member::Provider | Member::Uses | Member::UsedBy | Member::Reaches(_) => {
+                return self.step(depth, format!("{kind}.{name}"), span);
+            }
         };
         self.step(depth, format!("{kind}.{name}.{field}"), span);
         let Some(instance) = instances(&place.bodies).find(|it| *it.kind == **kind && *it.name == **name) else { return };

@@ -246,6 +246,8 @@ impl<'t> Checker<'t> {
             directories,
             moved,
             forget,
+            policies: Vec::new(),
+            tests: Vec::new(),
             schemas: self.schemas.clone(),
             sources: self.sources.clone(),
         }

@@ -147,8 +147,8 @@ pub(super) fn children<'e>(expr: &'e Expr, each: &mut dyn FnMut(&'e Expr)) {
         }
         ExprKind::Member { of, member, .. } => {
             each(of);
-            if let Member::Signal(_, Some(window)) = member {
-                each(window);
+            if let Member::Signal(_, Some(argument)) | Member::Reaches(argument) = member {
+                each(argument);
             }
         }
         ExprKind::Unary(_, a) | ExprKind::Convert(a, _) | ExprKind::Variant(_, a) => each(a),
