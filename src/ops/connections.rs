@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use async_trait::async_trait;
 use secrecy::SecretString;
 
-use super::settings::{Clouds, Settings};
+use super::settings::{self, Settings};
 use crate::apply::Connect;
-use crate::model::{Code, DesiredProvider, Diagnostic, Name, ProviderName};
-use crate::providers::contract::{Connection, Provider, Surroundings, Transport};
+use crate::model::{Code, DesiredProvider, Diagnostic, Fields, Kind, Name, ProviderName};
+use crate::providers::contract::{Answer, Call, CallError, Connection, Found, Provider, Surroundings, Transport};
 use crate::providers::http::Network;
 use crate::providers::registry;
-use crate::providers::sim::{Faults, Simulation};
+use crate::providers::sim::{Clouds, Faults, InProcess, Mocked, Mocks, Pretend, Simulation};
 
 /// What all connections of one command have in common.
 pub struct Connections {
@@ -19,36 +20,62 @@ pub struct Connections {
     stack: String,
     environment: String,
     store: String,
-    transport: Arc<dyn Transport>,
-    simulation: Option<Arc<Simulation>>,
+    platforms: Platforms,
     open: Mutex<BTreeMap<ProviderName, Arc<dyn Connection>>>,
 }
 
+/// Who answers.
+#[derive(Clone)]
+enum Platforms {
+    /// The platforms themselves, over this network.
+    Real(Arc<Network>),
+    /// Simulated clouds that are served, on this machine or elsewhere.
+    Served(Arc<Simulation>),
+    /// Nobody outside of this process.
+    InProcess(Sandbox),
+}
+
+/// All that a test sees of the world: clouds in memory, everything else pretended.
+#[derive(Clone)]
+pub struct Sandbox {
+    pub clouds: Arc<Clouds>,
+    pub pretend: Arc<Pretend>,
+    pub mocks: Arc<Mocks>,
+}
+
 impl Connections {
+    /// Connections that leave this process for nothing at all: no socket, no file, no program.
+    pub fn in_process(settings: &Settings, stack: &str, environment: &str, store: &str, sandbox: Sandbox) -> Connections {
+        Connections {
+            settings: settings.clone(),
+            stack: stack.to_owned(),
+            environment: environment.to_owned(),
+            store: store.to_owned(),
+            platforms: Platforms::InProcess(sandbox),
+            open: Mutex::default(),
+        }
+    }
+
     /// `store` is the id of the state's store, which goes into every mark on a platform. Under `--sim` the clouds are there when
     /// this returns.
     ///
     /// Errors: those of [`Simulation::open`] and [`Simulation::at`].
     pub async fn open(settings: &Settings, stack: &str, environment: &str, store: &str) -> Result<Connections, Box<Diagnostic>> {
-        let simulation = match &settings.clouds {
-            Clouds::Real => None,
-            Clouds::SimulatedAt(url) => Some(Arc::new(Simulation::at(url).await?)),
-            Clouds::Simulated => {
+        let platforms = match &settings.clouds {
+            settings::Clouds::Real => Platforms::Real(Arc::new(Network::new())),
+            settings::Clouds::SimulatedAt(url) => Platforms::Served(Arc::new(Simulation::at(url).await?)),
+            settings::Clouds::Simulated => {
                 let dir = settings.world_dir().join("clouds");
-                Some(Arc::new(Simulation::open(&registry::all(), &dir, Faults::default(), &settings.world).await?))
+                let opened = Simulation::open(&registry::all(), &dir, Faults::default(), &settings.world).await?;
+                Platforms::Served(Arc::new(opened))
             }
-        };
-        let transport: Arc<dyn Transport> = match &simulation {
-            Some(simulation) => simulation.clone(),
-            None => Arc::new(Network::new()),
         };
         Ok(Connections {
             settings: settings.clone(),
             stack: stack.to_owned(),
             environment: environment.to_owned(),
             store: store.to_owned(),
-            transport,
-            simulation,
+            platforms,
             open: Mutex::default(),
         })
     }
@@ -60,15 +87,14 @@ impl Connections {
             stack: self.stack.clone(),
             environment: self.environment.clone(),
             store: store.to_owned(),
-            transport: self.transport.clone(),
-            simulation: self.simulation.clone(),
+            platforms: self.platforms.clone(),
             open: Mutex::default(),
         }
     }
 
     /// Lets requests of other commands to clouds that this one serves end.
     pub async fn close(&self) {
-        if let Some(simulation) = &self.simulation {
+        if let Platforms::Served(simulation) = &self.platforms {
             simulation.close().await;
         }
     }
@@ -76,6 +102,9 @@ impl Connections {
     /// What would keep resources of these kinds from being created, found before anything is.
     pub fn preflight(&self, kinds: &BTreeMap<ProviderName, BTreeSet<Name>>) -> Vec<Diagnostic> {
         let mut found = Vec::new();
+        if matches!(self.platforms, Platforms::InProcess(_)) {
+            return found;
+        }
         for (name, kinds) in kinds {
             match provider(name) {
                 Ok(provider) => found.extend(provider.preflight(kinds, &self.surroundings(&*provider))),
@@ -87,17 +116,27 @@ impl Connections {
 
     fn surroundings(&self, provider: &dyn Provider) -> Surroundings {
         let schema = provider.schema();
-        let simulation = self.simulation.as_ref().filter(|_| provider.cloud().is_some());
+        let has_cloud = provider.cloud().is_some();
         let variable = self.settings.variable.clone();
-        // Something that stands in front of the simulated cloud, such as a validator, has an address of its own.
-        let in_front = variable(&format!("STACKWRIGHT_{}_URL", schema.name.to_uppercase()));
-        let in_front = in_front.filter(|_| simulation.is_some()).map(|url| url.trim_end_matches('/').to_owned());
-        let transport = if in_front.is_some() { Arc::new(Network::new()) } else { self.transport.clone() };
+        let (transport, base_url): (Arc<dyn Transport>, Option<String>) = match &self.platforms {
+            Platforms::Real(network) => (network.clone(), None),
+            Platforms::Served(simulation) => {
+                // Something that stands in front of the simulated cloud, such as a validator, has an address of its own.
+                let in_front = variable(&format!("STACKWRIGHT_{}_URL", schema.name.to_uppercase())).filter(|_| has_cloud);
+                match in_front {
+                    Some(url) => (Arc::new(Network::new()), Some(url.trim_end_matches('/').to_owned())),
+                    None => (simulation.clone(), has_cloud.then(|| simulation.base_url(&schema.name))),
+                }
+            }
+            Platforms::InProcess(sandbox) => {
+                (Arc::new(InProcess(sandbox.clouds.clone())), has_cloud.then(|| InProcess::base_url(&schema.name)))
+            }
+        };
         Surroundings {
             world: self.settings.world.clone(),
             transport,
-            base_url: in_front.or_else(|| simulation.map(|it| it.base_url(&schema.name))),
-            simulated: simulation.is_some(),
+            simulated: base_url.is_some(),
+            base_url,
             stack_dir: self.settings.dir.clone(),
             data_dir: self.settings.data_dir(&self.environment),
             store_id: self.store.clone(),
@@ -108,6 +147,62 @@ impl Connections {
     }
 }
 
+impl Connections {
+    /// What lives in state alone is what it always is; a platform with a cloud is that; all else is pretended.
+    fn connect_within(
+        &self,
+        platform: &dyn Provider,
+        provider: &DesiredProvider,
+        sandbox: &Sandbox,
+    ) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
+        let schema = platform.schema();
+        if platform.cloud().is_some() || schema.kinds.values().all(|kind| kind.stored) {
+            let inner = platform.connect(&provider.settings, &self.surroundings(platform))?;
+            return Ok(Arc::new(Mocked { inner, mocks: sandbox.mocks.clone() }));
+        }
+        let pretended = sandbox.pretend.connection(&provider.name);
+        let inner: Arc<dyn Connection> = match schema.kinds.values().any(|kind| kind.stored) {
+            true => Arc::new(StoredApart {
+                stored: platform.connect(&provider.settings, &self.surroundings(platform))?,
+                others: pretended,
+            }),
+            false => pretended,
+        };
+        Ok(Arc::new(Mocked { inner, mocks: sandbox.mocks.clone() }))
+    }
+}
+
+/// Kinds that live in state alone by the provider itself, the others by somebody else.
+struct StoredApart {
+    stored: Arc<dyn Connection>,
+    others: Arc<dyn Connection>,
+}
+
+impl StoredApart {
+    fn of(&self, kind: &Kind) -> &dyn Connection {
+        if kind.stored { &*self.stored } else { &*self.others }
+    }
+}
+
+#[async_trait]
+impl Connection for StoredApart {
+    async fn list(&self, kind: &Kind, group: &Fields) -> Result<Option<Vec<Fields>>, CallError> {
+        self.of(kind).list(kind, group).await
+    }
+
+    async fn read(&self, kind: &Kind, known: &Fields) -> Result<Option<Fields>, CallError> {
+        self.of(kind).read(kind, known).await
+    }
+
+    async fn perform(&self, call: &Call) -> Result<Answer, CallError> {
+        self.of(&call.kind).perform(call).await
+    }
+
+    async fn find(&self, call: &Call) -> Result<Found, CallError> {
+        self.of(&call.kind).find(call).await
+    }
+}
+
 impl Connect for Connections {
     fn connect(&self, provider: &DesiredProvider) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
         let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -115,7 +210,10 @@ impl Connect for Connections {
             return Ok(connection.clone());
         }
         let platform = self::provider(&provider.name)?;
-        let connected = platform.connect(&provider.settings, &self.surroundings(&*platform));
+        let connected = match &self.platforms {
+            Platforms::InProcess(sandbox) => self.connect_within(&*platform, provider, sandbox),
+            _ => platform.connect(&provider.settings, &self.surroundings(&*platform)),
+        };
         let connection = connected.map_err(|diagnostic| match provider.span.is_engine() {
             true => diagnostic,
             false => Box::new(diagnostic.label(provider.span, format!("`{}` needs it", self.environment))),

@@ -1,10 +1,14 @@
 //! Time and chance behind small traits, so that everything above can be run in a simulated world. Only this room calls the
 //! clock, the random source and the timers of the system.
 
+mod simulated;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+
+pub use simulated::{SimulatedClock, Stuck};
 
 /// The clock. `now` is for people and records; `elapsed` is monotonic and for deadlines.
 #[async_trait]
