@@ -80,7 +80,8 @@ pub fn diagnostics(all: &[Diagnostic], sources: &Sources) -> Json {
     document("diagnostics", json!({"errors": errors, "warnings": all.len() - errors, "diagnostics": list}))
 }
 
-fn diagnostic(it: &Diagnostic, sources: &Sources) -> Json {
+/// One diagnostic.
+pub fn diagnostic(it: &Diagnostic, sources: &Sources) -> Json {
     let labels: Vec<Json> = it.labels.iter().map(|(at, text)| json!({"span": span(*at, sources), "text": text})).collect();
     let notes: Vec<Json> = it.notes.iter().map(|(head, text)| json!({"head": head, "text": text})).collect();
     let fixes: Vec<Json> = it

@@ -43,6 +43,7 @@ pub struct Expander<'p> {
     pub errors: RefCell<Vec<Diagnostic>>,
     said: RefCell<FxHashSet<(Code, String, Span)>>,
     pub warnings: RefCell<Vec<Diagnostic>>,
+    pub branches: RefCell<std::collections::BTreeSet<(Span, bool)>>,
     /// What is being computed: its name, and the place that asked for it.
     busy: RefCell<Vec<(String, Span)>>,
     reads: RefCell<Vec<BTreeMap<Address, Span>>>,
@@ -71,6 +72,7 @@ impl<'p> Expander<'p> {
             errors: RefCell::default(),
             said: RefCell::default(),
             warnings: RefCell::default(),
+            branches: RefCell::default(),
             busy: RefCell::default(),
             reads: RefCell::default(),
             count: Cell::new(0),

@@ -46,6 +46,7 @@ impl<'p> Expander<'p> {
             let held = self.bool(frame, &branch.cond, &[], "which items there are");
             match self.heard(frame, held) {
                 Some(held) => {
+                    self.branches.borrow_mut().insert((branch.cond.span, held));
                     let body = if held { &branch.then } else { &branch.otherwise };
                     let inner = frame.tables.borrow_mut().add(body);
                     open.extend(inner);

@@ -62,6 +62,7 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
         inputs,
         moved,
         forget,
+        branches: all.branches.take(),
         warnings: all.warnings.take(),
     })))
 }

@@ -1,6 +1,6 @@
 //! What should exist: the result of expanding a program in one environment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,6 +51,8 @@ pub struct Desired {
     /// Renames that apply to records before anything is compared.
     pub moved: Vec<(Address, Address, Span)>,
     pub forget: Vec<(Address, Span)>,
+    /// The conditions of items under `if` that were decided, and how: the two sides of one are covered by two expansions.
+    pub branches: BTreeSet<(Span, bool)>,
     pub warnings: Vec<Diagnostic>,
 }
 

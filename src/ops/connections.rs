@@ -35,7 +35,7 @@ enum Platforms {
     InProcess(Sandbox),
 }
 
-/// All that a test sees of the world: clouds in memory, everything else pretended.
+/// All that a test sees of the world: clouds in memory, everything else pretended. Clones are one.
 #[derive(Clone)]
 pub struct Sandbox {
     pub clouds: Arc<Clouds>,
@@ -44,18 +44,6 @@ pub struct Sandbox {
 }
 
 impl Connections {
-    /// Connections that leave this process for nothing at all: no socket, no file, no program.
-    pub fn in_process(settings: &Settings, stack: &str, environment: &str, store: &str, sandbox: Sandbox) -> Connections {
-        Connections {
-            settings: settings.clone(),
-            stack: stack.to_owned(),
-            environment: environment.to_owned(),
-            store: store.to_owned(),
-            platforms: Platforms::InProcess(sandbox),
-            open: Mutex::default(),
-        }
-    }
-
     /// `store` is the id of the state's store, which goes into every mark on a platform. Under `--sim` the clouds are there when
     /// this returns.
     ///
@@ -69,6 +57,7 @@ impl Connections {
                 let opened = Simulation::open(&registry::all(), &dir, Faults::default(), &settings.world).await?;
                 Platforms::Served(Arc::new(opened))
             }
+            settings::Clouds::InProcess(sandbox) => Platforms::InProcess(sandbox.clone()),
         };
         Ok(Connections {
             settings: settings.clone(),

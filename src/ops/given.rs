@@ -37,6 +37,15 @@ pub struct GivenInput {
 enum Content {
     Text(String),
     Json(serde_json::Value),
+    Value(Value),
+}
+
+impl GivenInput {
+    /// An input that a test gives: a value that its checked program made.
+    pub fn of_test(name: &str, value: Value) -> GivenInput {
+        let origin = value.mark.origin;
+        GivenInput { name: name.to_owned(), content: Content::Value(value), from: "the test".into(), origin }
+    }
 }
 
 /// Collects the inputs that are given, the strongest last. Each becomes a source of its own, whose name says where it came
@@ -49,6 +58,7 @@ pub fn collect_inputs(given: &Given, settings: &Settings, sources: &mut Sources)
         let text = match &content {
             Content::Text(text) => text.clone(),
             Content::Json(json) => json.to_string(),
+            Content::Value(value) => value.to_literal(),
         };
         let origin = sources.add(format!("input.{name}, from {from}"), text.as_str(), Origin::Given);
         let origin = Span::new(origin, 0, text.len());
@@ -107,6 +117,7 @@ pub fn inputs(program: &Program, given: &[GivenInput]) -> Result<BTreeMap<Name, 
         let value = match &it.content {
             Content::Text(text) => parse(&input.ty, text, it.origin),
             Content::Json(json) => from_json(json, it.origin),
+            Content::Value(value) => Ok(value.clone()),
         };
         match value {
             Ok(value) => drop(values.insert(input.name.clone(), value)),
@@ -169,6 +180,9 @@ fn from_json(json: &serde_json::Value, origin: Span) -> Result<Value, String> {
 ///
 /// Errors: [`Code::Unreadable`] for a file that cannot be read, or that others can read too.
 pub fn secrets(program: &Program, given: &Given, settings: &Settings) -> Result<BTreeMap<Name, Value>, Vec<Diagnostic>> {
+    if settings.in_process() {
+        return Ok(BTreeMap::new());
+    }
     let mut names = Vec::new();
     collect_given_secrets(&program.body, &mut names);
     let mut from_flags = BTreeMap::new();

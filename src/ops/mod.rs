@@ -21,6 +21,7 @@ pub mod refresh;
 pub mod settings;
 pub mod sim;
 pub mod stored;
+pub mod testing;
 pub mod why;
 pub mod workspace;
 

@@ -3,16 +3,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::connections::Sandbox;
 use crate::world::World;
 
 /// Which clouds the providers speak to.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone)]
 pub enum Clouds {
     Real,
     /// Simulated ones of our own, kept in `.stackwright/sim/clouds`.
     Simulated,
     /// Those of a running `stackwright sim`, at this URL.
     SimulatedAt(String),
+    /// Those of a test, in this process: whoever works with them opens no socket, no state and no secret's file.
+    InProcess(Sandbox),
 }
 
 /// What every command is told.
@@ -55,8 +58,13 @@ impl Settings {
         self.world_dir().join("local").join(environment)
     }
 
+    /// Whether this is a test, which sees nothing of this machine but the stack's files.
+    pub fn in_process(&self) -> bool {
+        matches!(self.clouds, Clouds::InProcess(_))
+    }
+
     pub fn simulated(&self) -> bool {
-        self.clouds != Clouds::Real
+        !matches!(self.clouds, Clouds::Real)
     }
 }
 

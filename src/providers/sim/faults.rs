@@ -131,7 +131,7 @@ fn chance(in_mille: u16, world: &World) -> bool {
 }
 
 /// `*` stands for any text, `/` included. In time linear in the path for each `*`.
-fn glob(pattern: &str, text: &str) -> bool {
+pub fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or("");
     let Some(mut rest) = text.strip_prefix(first) else { return false };

@@ -18,6 +18,6 @@ mod tests;
 
 pub use attach::Simulation;
 pub use clouds::{Clouds, InProcess};
-pub use faults::{Fault, Faults, Rule};
+pub use faults::{Fault, Faults, Rule, glob};
 pub use pretend::{Mocked, Mocks, Pretend};
 pub use server::Server;

@@ -93,7 +93,9 @@ impl Account {
                 request: None,
                 code: if matches!(status, 401 | 403) { Code::Unauthorized } else { Code::Refused },
             }),
-            Some(Fault::ErrorBefore { status }) if status != 429 => Err(CallError::OutcomeUnknown(format!("{status}, a fault was asked for"))),
+            Some(Fault::ErrorBefore { status }) if status != 429 => {
+                Err(CallError::OutcomeUnknown(format!("{status}, a fault was asked for")))
+            }
             Some(Fault::Throttle { after }) => Err(CallError::Throttled { after: after.map(std::time::Duration::from_secs) }),
             Some(Fault::ErrorBefore { .. }) => Err(CallError::Throttled { after: None }),
             Some(Fault::DropBefore) => Err(CallError::OutcomeUnknown("the connection ended".into())),
@@ -207,7 +209,8 @@ impl Connection for Account {
             (CallAction::Create { .. } | CallAction::Update { .. }, Some((_, object))) => Found::Done(answer(object)),
             (CallAction::Create { .. }, None) => Found::Absent,
             (CallAction::Update { .. }, None) => Found::Unchanged,
-            (CallAction::Delete { before }, _) => match inner.objects.contains_key(&self.place(&call.kind, &before.attributes())) {
+            (CallAction::Delete { before }, _) => match inner.objects.contains_key(&self.place(&call.kind, &before.attributes()))
+            {
                 true => Found::Unchanged,
                 false => Found::Done(Answer::default()),
             },
@@ -348,7 +351,8 @@ fn text(rule: &TextRule, name: &str, number: u32) -> String {
         TextRule::Semver => "1.0.0".into(),
         TextRule::Path => format!("{name}-{number:08x}"),
         TextRule::Matches(pattern) => {
-            let candidates = [format!("{name}-{number:08x}"), format!("a{number:08x}"), number.to_string(), "a".into(), "0644".into()];
+            let candidates =
+                [format!("{name}-{number:08x}"), format!("a{number:08x}"), number.to_string(), "a".into(), "0644".into()];
             let pattern = regex::Regex::new(pattern);
             let [first, ..] = &candidates;
             let fits = |text: &&String| pattern.as_ref().is_ok_and(|pattern| pattern.is_match(text));

@@ -9,7 +9,7 @@ use http::Request;
 use super::*;
 use crate::model::Code;
 use crate::model::value::{Fields, Value};
-use crate::providers::contract::{CallAction, CallError, Found, Transport};
+use crate::providers::contract::{Call, CallAction, CallError, Found, Transport};
 use crate::providers::http::Network;
 use crate::providers::registry;
 use crate::providers::testkit::Rig;
@@ -236,4 +236,44 @@ async fn the_server_says_what_it_is_and_what_it_was_asked() {
     );
     assert_eq!(lines[3], expected);
     server.close().await;
+}
+
+#[tokio::test]
+async fn a_pretended_platform_keeps_what_it_is_given_and_makes_up_the_rest() {
+    let world = World::real();
+    let pretend = Pretend::new(&world);
+    let rig = Rig::new("fly", vec![("org", "acme")]);
+    let connection = pretend.connection(&crate::model::ProviderName::parse("local"));
+    let kind = registry::provider("local").expect("it is built in").schema().kinds["process"].clone();
+    let inputs = Fields::from([("name".into(), Value::text("api"))]);
+    let call = |token: &str, action| Call { kind: kind.clone(), ..rig.call("app", token, action) };
+    let made =
+        connection.perform(&call("op-1", CallAction::Create { inputs: inputs.clone() })).await.expect("it is made").attributes;
+    assert_eq!(made["name"], Value::text("api"));
+    let is_told = |it: &&crate::model::schema::Attribute| it.is_computed();
+    assert!(kind.attributes.iter().filter(is_told).all(|it| made.contains_key(&it.name)), "{made:?}");
+    assert_eq!(connection.read(&kind, &made).await.expect("it answers").as_ref(), Some(&made));
+    let again = connection.find(&call("op-1", CallAction::Create { inputs: inputs.clone() })).await.expect("it answers");
+    assert!(matches!(again, Found::Done(_)));
+    assert!(matches!(connection.find(&call("op-2", CallAction::Create { inputs })).await, Ok(Found::Absent)));
+}
+
+#[tokio::test]
+async fn faults_and_mocks_reach_a_pretended_platform() {
+    let world = World::real();
+    let pretend = Pretend::new(&world);
+    let faults = r#"{ "faults": [ { "provider": "local", "method": "POST", "count": 1, "do": "drop_after" } ] }"#;
+    let faults = Faults::parse("test", faults).expect("they exist");
+    let mocks = Mocks::from([("local.process".into(), Fields::from([("log".into(), Value::text("/log"))]))]);
+    pretend.set(std::sync::Arc::new(mocks), faults);
+    let rig = Rig::new("fly", vec![("org", "acme")]);
+    let connection = pretend.connection(&crate::model::ProviderName::parse("local"));
+    let kind = registry::provider("local").expect("it is built in").schema().kinds["process"].clone();
+    let inputs = Fields::from([("name".into(), Value::text("api"))]);
+    let call = Call { kind: kind.clone(), ..rig.call("app", "op-1", CallAction::Create { inputs }) };
+    assert!(matches!(connection.perform(&call).await, Err(CallError::OutcomeUnknown(_))));
+    match connection.find(&call).await {
+        Ok(Found::Done(answer)) => assert_eq!(answer.attributes["log"], Value::text("/log")),
+        _ => panic!("the effect is there, and the answer was lost"),
+    }
 }

@@ -1,0 +1,102 @@
+use std::sync::Arc;
+
+use super::sandbox::{Act, Done, TestWorld};
+use crate::lang;
+use crate::model::{Action, Sources};
+use crate::ops::settings::{Clouds, Settings};
+use crate::providers::registry;
+use crate::providers::sim::{Faults, Mocks};
+use crate::world::World;
+
+const SHOP: &str = r#"
+stack shop { language = 1 }
+provider fly { org = "acme", region = "cdg" }
+environment local { on = local }
+environment cloud { on = fly }
+secret given
+database main { storage = 10GiB }
+cache sessions { memory = 256MiB }
+service api {
+  image  = "registry.example.com/api:v1"
+  source { dir = "api", command = ["api"] }
+  port   = 8080
+  env    = { URL = database.main.url, CACHE = cache.sessions.url, GIVEN = secret.given.value }
+}
+"#;
+
+fn world(environment: &str) -> TestWorld {
+    let texts = vec![("shop.stack".into(), SHOP.into())];
+    let checked = lang::load(Sources::default(), texts, Arc::new(registry::schemas()));
+    let program = checked.program.unwrap_or_else(|| panic!("{:?}", checked.diagnostics));
+    let settings = Settings {
+        dir: "/nowhere".into(),
+        clouds: Clouds::Real,
+        world: World::real(),
+        variable: Arc::new(|_| None),
+        variables: Arc::new(|_| Vec::new()),
+        parallel: None,
+    };
+    TestWorld::new(&settings, "a test", environment, program, checked.sources)
+}
+
+fn act(world: &mut TestWorld, act: Act) -> Done {
+    let clock = world.clock.clone();
+    clock.run(world.act(act)).expect("nothing waits for ever")
+}
+
+fn faults(world: &mut TestWorld, json: &str) {
+    let program = world.workspace.project.program.clone();
+    world.prepare(program, Vec::new(), Mocks::new(), Faults::parse("test", json).expect("they exist"));
+}
+
+#[test]
+fn an_environment_is_made_seen_and_destroyed_without_leaving_the_process() {
+    for environment in ["local", "cloud"] {
+        let mut world = world(environment);
+        let made = act(&mut world, Act::Apply);
+        assert!(made.errors.is_empty(), "{environment}: {:?}", made.errors);
+        let again = act(&mut world, Act::Plan).plan.expect("it is planned");
+        assert!(again.is_empty(), "{environment}: {:?}", again.changes);
+        let gone = act(&mut world, Act::Destroy);
+        assert!(gone.errors.is_empty(), "{environment}: {:?}", gone.errors);
+        assert!(world.workspace.state.view().records.is_empty(), "{environment}");
+    }
+}
+
+#[test]
+fn what_a_fault_interrupts_the_next_apply_carries_on() {
+    for (environment, provider) in [("cloud", "fly"), ("local", "local")] {
+        for fault in [r#"{ "error_before": { "status": 500 } }"#, r#""drop_after""#, r#"{ "error_before": { "status": 422 } }"#] {
+            let mut world = world(environment);
+            let json =
+                format!(r#"{{ "faults": [ {{ "provider": "{provider}", "method": "POST", "skip": 1, "do": {fault} }} ] }}"#);
+            faults(&mut world, &json);
+            let stopped = act(&mut world, Act::Apply);
+            // What was done and not answered is found again at once.
+            assert_eq!(stopped.errors.is_empty(), fault.contains("drop_after"), "{environment} {fault}: {:?}", stopped.errors);
+            faults(&mut world, "{}");
+            let carried = act(&mut world, Act::Apply);
+            assert!(carried.errors.is_empty(), "{environment} {fault}: {:?}", carried.errors);
+            let plan = act(&mut world, Act::Plan).plan.expect("it is planned");
+            assert!(plan.is_empty(), "{environment} {fault}: {:?}", plan.changes);
+        }
+    }
+}
+
+#[test]
+fn equal_tests_make_equal_plans() {
+    let plan = || {
+        let mut world = world("cloud");
+        let made = act(&mut world, Act::Apply);
+        (made.plan.expect("it is planned").id, world.workspace.state.view().outputs.len())
+    };
+    assert_eq!(plan(), plan());
+}
+
+#[test]
+fn a_plan_of_nothing_creates_all() {
+    let mut world = world("cloud");
+    let plan = act(&mut world, Act::Plan).plan.expect("it is planned");
+    assert!(plan.changes.iter().all(|change| matches!(change.action, Action::Create | Action::Run)));
+    assert!(act(&mut world, Act::Check).errors.is_empty());
+}
