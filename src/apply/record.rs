@@ -1,9 +1,7 @@
 //! What state holds of a resource after a call.
 
-use std::sync::Arc;
-
 use crate::model::schema::Given;
-use crate::model::{Change, Data, DesiredResource, Fields, Kind, Name, Record, RecordId, Value};
+use crate::model::{Change, DesiredResource, Fields, Kind, KnownSecrets, Name, Record, RecordId, Value};
 
 /// What will be recorded once a call is done, all but what the platform computes.
 ///
@@ -41,7 +39,7 @@ pub fn draft(
 /// inputs of the object before the call). What the schema calls sensitive is secret when the platform makes it, and so is
 /// whatever repeats a secret that was sent.
 pub fn completed(mut draft: Record, kind: &Kind, answer: &Fields, before: Option<&Record>) -> Record {
-    let secrets = secret_texts(&draft.inputs);
+    let secrets = KnownSecrets::of(&draft.inputs);
     let unchanged = |name: &Name| before.is_some_and(|before| before.inputs.get(name) == draft.inputs.get(name));
     let stays = |name: &Name| {
         let attribute = kind.attribute(name);
@@ -55,48 +53,11 @@ pub fn completed(mut draft: Record, kind: &Kind, answer: &Fields, before: Option
         if input == Some(value) {
             continue;
         }
-        let mut value = tainted(value, &secrets);
+        let mut value = secrets.taint(value);
         let made = matches!(attribute.given, Given::Computed | Given::Live | Given::OptionalComputed) && input.is_none();
         value.mark.secret |= attribute.sensitive && (made || input.is_some_and(Value::has_secret));
         computed.insert(attribute.name.clone(), value);
     }
     draft.computed = computed;
     draft
-}
-
-/// Secret texts that are long enough to be recognised.
-pub fn secret_texts(fields: &Fields) -> Vec<Arc<str>> {
-    const SHORTEST: usize = 8;
-    fn collect(value: &Value, secret: bool, out: &mut Vec<Arc<str>>) {
-        let secret = secret || value.mark.secret;
-        match &value.data {
-            Data::Text(text) if secret && text.len() >= SHORTEST => out.push(text.clone()),
-            Data::List(items) => items.iter().for_each(|item| collect(item, secret, out)),
-            Data::Map(fields) | Data::Variant(_, fields) => fields.values().for_each(|value| collect(value, secret, out)),
-            _ => {}
-        }
-    }
-    let mut out = Vec::new();
-    fields.values().for_each(|value| collect(value, false, &mut out));
-    out
-}
-
-/// The value in which every text that holds one of the secrets is secret itself.
-fn tainted(value: &Value, secrets: &[Arc<str>]) -> Value {
-    if secrets.is_empty() || value.mark.secret {
-        return value.clone();
-    }
-    let mut out = value.clone();
-    match &value.data {
-        Data::Text(text) => out.mark.secret |= secrets.iter().any(|secret| text.contains(&**secret)),
-        Data::List(items) => out.data = Data::List(Arc::new(items.iter().map(|item| tainted(item, secrets)).collect())),
-        Data::Map(fields) => out.data = Data::Map(Arc::new(taint_fields(fields, secrets))),
-        Data::Variant(label, fields) => out.data = Data::Variant(label.clone(), Arc::new(taint_fields(fields, secrets))),
-        _ => {}
-    }
-    out
-}
-
-fn taint_fields(fields: &Fields, secrets: &[Arc<str>]) -> Fields {
-    fields.iter().map(|(name, value)| (name.clone(), tainted(value, secrets))).collect()
 }

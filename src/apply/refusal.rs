@@ -1,6 +1,6 @@
 //! A platform's no, brought back to the line of source that caused it.
 
-use crate::model::{Address, Code, Data, DesiredResource, Diagnostic, Fields, Span, Value};
+use crate::model::{Address, Code, Data, DesiredResource, Diagnostic, Fields, KnownSecrets, Span, Value};
 use crate::providers::contract::CallError;
 
 /// How much of a platform's own words is quoted.
@@ -23,7 +23,7 @@ pub fn diagnose(error: &CallError, about: &Refused<'_>) -> Diagnostic {
     match error {
         CallError::Refused { status, field, words, request, code } => {
             let status = status.map_or(String::new(), |status| format!("{status}, "));
-            let words = escaped(&without_secrets(words, about.inputs));
+            let words = escaped(&KnownSecrets::of(about.inputs).clean(words));
             let message = format!("{provider} refused `{address}`: {status}{words}");
             let mut diagnostic = code.error(message).about(address.clone());
             if let Some((span, label)) = place(field.as_deref(), &words, about) {
@@ -119,15 +119,6 @@ fn quoted_in(path: &str, value: &Value, words: &str) -> Option<(String, Span, St
 
 fn origin(value: &Value) -> Option<Span> {
     Some(value.mark.origin).filter(|span| !span.is_engine())
-}
-
-/// The words without any secret that was sent: platforms quote what they refuse.
-fn without_secrets(words: &str, inputs: &Fields) -> String {
-    let mut words = words.to_owned();
-    for secret in super::record::secret_texts(inputs) {
-        words = words.replace(&*secret, "(secret)");
-    }
-    words
 }
 
 /// A platform's words as one line of at most [`WORDS_MAX`] characters, nothing in it that a terminal would obey.

@@ -6,6 +6,7 @@ pub mod code;
 pub mod desired;
 pub mod diagnostic;
 pub mod expr;
+pub mod known_secrets;
 pub mod plan;
 pub mod record;
 pub mod schema;
@@ -23,6 +24,7 @@ pub use desired::{
 };
 pub use diagnostic::{Confidence, Diagnostic, Edit, Fix, Severity};
 pub use expr::{Expr, ExprKind, Reference as NameReference, Slot, Step};
+pub use known_secrets::KnownSecrets;
 pub use plan::{Action, Change, FieldChange, Plan, Reason};
 pub use record::{Record, RecordEdge, RecordId, Seen, SeenResource};
 pub use schema::{Kind, ProviderSchema, Schemas};

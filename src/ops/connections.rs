@@ -7,8 +7,9 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::settings::{self, Settings};
+use super::watched::Watched;
 use crate::apply::Connect;
-use crate::model::{Code, DesiredProvider, Diagnostic, Fields, Kind, Name, ProviderName};
+use crate::model::{Code, DesiredProvider, Diagnostic, Fields, Kind, KnownSecrets, Name, ProviderName};
 use crate::providers::contract::{Answer, Call, CallError, Connection, Found, Provider, Surroundings, Transport};
 use crate::providers::http::Network;
 use crate::providers::registry;
@@ -22,6 +23,8 @@ pub struct Connections {
     store: String,
     platforms: Platforms,
     open: Mutex<BTreeMap<ProviderName, Arc<dyn Connection>>>,
+    /// Secrets of this command, to recognise them in what platforms say.
+    known: Arc<KnownSecrets>,
 }
 
 /// Who answers.
@@ -45,10 +48,16 @@ pub struct Sandbox {
 
 impl Connections {
     /// `store` is the id of the state's store, which goes into every mark on a platform. Under `--sim` the clouds are there when
-    /// this returns.
+    /// this returns. Secrets in `known` are recognised in everything that a platform says.
     ///
     /// Errors: those of [`Simulation::open`] and [`Simulation::at`].
-    pub async fn open(settings: &Settings, stack: &str, environment: &str, store: &str) -> Result<Connections, Box<Diagnostic>> {
+    pub async fn open(
+        settings: &Settings,
+        stack: &str,
+        environment: &str,
+        store: &str,
+        known: Arc<KnownSecrets>,
+    ) -> Result<Connections, Box<Diagnostic>> {
         let platforms = match &settings.clouds {
             settings::Clouds::Real => Platforms::Real(Arc::new(Network::new())),
             settings::Clouds::SimulatedAt(url) => Platforms::Served(Arc::new(Simulation::at(url).await?)),
@@ -66,6 +75,7 @@ impl Connections {
             store: store.to_owned(),
             platforms,
             open: Mutex::default(),
+            known,
         })
     }
 
@@ -78,6 +88,7 @@ impl Connections {
             store: store.to_owned(),
             platforms: self.platforms.clone(),
             open: Mutex::default(),
+            known: self.known.clone(),
         }
     }
 
@@ -207,6 +218,8 @@ impl Connect for Connections {
             true => diagnostic,
             false => Box::new(diagnostic.label(provider.span, format!("`{}` needs it", self.environment))),
         })?;
+        self.known.learn_fields(&provider.settings);
+        let connection: Arc<dyn Connection> = Arc::new(Watched { inner: connection, known: self.known.clone() });
         open.insert(provider.name.clone(), connection.clone());
         Ok(connection)
     }

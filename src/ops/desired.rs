@@ -124,8 +124,8 @@ fn try_desired(workspace: &Workspace, data: BTreeMap<Address, Fields>) -> Result
     let program = &workspace.project.program;
     let fail = |diagnostics: Vec<Diagnostic>| workspace.failure(diagnostics);
     let inputs = given::inputs(program, &workspace.project.inputs).map_err(fail)?;
-    let secrets = given::secrets(program, &workspace.project.given, &workspace.settings).map_err(fail)?;
-    let secrets = secrets.into_iter().map(|(name, value)| (Address::root("secret", &name), value)).collect();
+    let secrets = workspace.given_secrets()?.iter();
+    let secrets = secrets.map(|(name, value)| (Address::root("secret", name), value.clone())).collect();
     let settings = &workspace.settings;
     let outside = Files { dir: &settings.dir, sources: workspace.sources(), variable: &*settings.variable };
     let request = Request {

@@ -22,6 +22,7 @@ pub mod settings;
 pub mod sim;
 pub mod stored;
 pub mod testing;
+mod watched;
 pub mod why;
 pub mod workspace;
 

@@ -1,13 +1,14 @@
 //! One stack in one environment: its program, its state and its platforms. What most commands begin with.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use super::connections::Connections;
 use super::environment;
-use super::given::Given;
+use super::given::{self, Given};
 use super::project::{self, Failure, Project};
 use super::settings::Settings;
-use crate::model::{Code, Data, Diagnostic, Schemas, Sources};
+use crate::model::{Code, Data, Diagnostic, KnownSecrets, Name, Schemas, Sources, Value};
 use crate::providers::registry;
 use crate::state::State;
 
@@ -17,24 +18,53 @@ pub struct Workspace {
     pub environment: String,
     pub state: State,
     pub schemas: Arc<Schemas>,
+    /// Secrets that were given from outside, read when something first asks for them.
+    given_secrets: OnceLock<BTreeMap<Name, Value>>,
+    known_secrets: Arc<KnownSecrets>,
 }
 
 impl Workspace {
     /// Loads the program, chooses the environment, opens its state. Nothing is asked of a platform and nothing is written.
     pub async fn open(settings: &Settings, given: &Given, environment: Option<&str>) -> Result<Workspace, Failure> {
         let schemas = Arc::new(registry::schemas());
-        let project = project::load(settings, schemas.clone(), given)?;
+        let project = project::load(settings, schemas, given)?;
         let at = |diagnostic: Box<Diagnostic>| Failure::new(vec![*diagnostic], project.sources.clone());
         let environment = environment::choose(&project.program, environment).map_err(at)?.name.to_string();
         refuse_other_stores(&project).map_err(at)?;
         let state = State::open(&settings.state_root(), &environment, &settings.world).await.map_err(at)?;
-        Ok(Workspace { settings: settings.clone(), project, environment, state, schemas })
+        Ok(Workspace::over(settings.clone(), project, environment, state))
+    }
+
+    /// A program, a state and platforms put together.
+    pub fn over(settings: Settings, project: Project, environment: String, state: State) -> Workspace {
+        let schemas = Arc::new(registry::schemas());
+        let (given_secrets, known_secrets) = (OnceLock::new(), Arc::default());
+        Workspace { settings, project, environment, state, schemas, given_secrets, known_secrets }
+    }
+
+    /// Secrets that were given from outside, by name; each is read once.
+    ///
+    /// Errors: those of [`given::secrets`].
+    pub fn given_secrets(&self) -> Result<&BTreeMap<Name, Value>, Failure> {
+        if let Some(given) = self.given_secrets.get() {
+            return Ok(given);
+        }
+        let read = given::secrets(&self.project.program, &self.project.given, &self.settings);
+        let given = read.map_err(|diagnostics| self.failure(diagnostics))?;
+        given.values().for_each(|value| self.known_secrets.learn(value));
+        Ok(self.given_secrets.get_or_init(|| given))
     }
 
     /// Connections to the platforms; under `--sim` the clouds are started, or found.
     pub async fn connections(&self) -> Result<Connections, Failure> {
         let stack = &self.project.program.stack.name;
-        let open = Connections::open(&self.settings, stack, &self.environment, &store_name(&self.state)).await;
+        let known = self.known_secrets.clone();
+        let view = self.state.view();
+        for record in view.records.values().chain(view.deposed.values().flatten()) {
+            known.learn_fields(&record.inputs);
+            known.learn_fields(&record.computed);
+        }
+        let open = Connections::open(&self.settings, stack, &self.environment, &store_name(&self.state), known).await;
         open.map_err(|diagnostic| self.fail(diagnostic))
     }
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::apply::Outcome;
 use crate::graph::resources::order_resources;
 use crate::lang::program::Program;
-use crate::model::{Diagnostic, Plan, Schemas, Sources};
+use crate::model::{Diagnostic, Plan, Sources};
 use crate::ops::apply::{self, Stop};
 use crate::ops::author::Author;
 use crate::ops::connections::Sandbox;
@@ -71,13 +71,7 @@ impl TestWorld {
             parallel: None,
         };
         let project = Project { program, sources, warnings: Vec::new(), given: Given::default(), inputs: Vec::new() };
-        let workspace = Workspace {
-            settings,
-            project,
-            environment: environment.to_owned(),
-            state: State::memory(environment, &world),
-            schemas: Arc::<Schemas>::new(registry::schemas()),
-        };
+        let workspace = Workspace::over(settings, project, environment.to_owned(), State::memory(environment, &world));
         TestWorld { workspace, clock, clouds, pretend }
     }
 

@@ -16,9 +16,9 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use super::contract::{Answer, Budget, Call, CallAction, CallError, Cloud, Connection, Found, Provider, Surroundings};
-use super::http::{Api, Redactor, Session};
+use super::http::{Api, Session};
 use crate::model::value::Fields;
-use crate::model::{Code, Diagnostic, Kind, ProviderSchema};
+use crate::model::{Code, Diagnostic, Kind, KnownSecrets, ProviderSchema};
 
 /// The provider `cloudflare`.
 pub struct Cloudflare;
@@ -117,7 +117,7 @@ impl Connection for CloudflareConnection {
 impl CloudflareConnection {
     /// No attribute of this provider holds a secret.
     fn session(&self, not_after: Duration, token: Option<&str>) -> Session<'_> {
-        self.api.session(not_after, token, Redactor::default())
+        self.api.session(not_after, token, KnownSecrets::default())
     }
 }
 

@@ -14,9 +14,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::contract::{Answer, Budget, Call, CallAction, CallError, Cloud, Connection, Found, Provider, Surroundings};
-use super::http::{Api, Redactor};
+use super::http::Api;
 use crate::model::value::Fields;
-use crate::model::{Diagnostic, Kind, ProviderSchema};
+use crate::model::{Diagnostic, Kind, KnownSecrets, ProviderSchema};
 use resources::{Scope, resource};
 
 /// The provider `fly`.
@@ -56,11 +56,11 @@ const LOOK: Duration = Duration::from_secs(60);
 #[async_trait]
 impl Connection for FlyConnection {
     async fn list(&self, kind: &Kind, group: &Fields) -> Result<Option<Vec<Fields>>, CallError> {
-        resource(kind)?.list(&mut self.scope(LOOK, None, Redactor::default()), group).await
+        resource(kind)?.list(&mut self.scope(LOOK, None, KnownSecrets::default()), group).await
     }
 
     async fn read(&self, kind: &Kind, known: &Fields) -> Result<Option<Fields>, CallError> {
-        resource(kind)?.read(&mut self.scope(LOOK, None, Redactor::default()), known).await
+        resource(kind)?.read(&mut self.scope(LOOK, None, KnownSecrets::default()), known).await
     }
 
     async fn perform(&self, call: &Call) -> Result<Answer, CallError> {
@@ -109,14 +109,14 @@ impl Connection for FlyConnection {
 }
 
 impl FlyConnection {
-    fn scope(&self, not_after: Duration, token: Option<&str>, secrets: Redactor) -> Scope<'_> {
+    fn scope(&self, not_after: Duration, token: Option<&str>, secrets: KnownSecrets) -> Scope<'_> {
         Scope { session: self.api.session(not_after, token, secrets), home: &self.home, marks: &self.marks }
     }
 
     fn scope_of(&self, call: &Call) -> Scope<'_> {
         let secrets = match &call.action {
-            CallAction::Create { inputs } | CallAction::Update { inputs, .. } => Redactor::of(inputs),
-            CallAction::Delete { before } => Redactor::of(&before.inputs),
+            CallAction::Create { inputs } | CallAction::Update { inputs, .. } => KnownSecrets::of(inputs),
+            CallAction::Delete { before } => KnownSecrets::of(&before.inputs),
         };
         self.scope(call.not_after, Some(&call.token), secrets)
     }

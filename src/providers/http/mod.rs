@@ -4,7 +4,6 @@
 //! Takes requests, gives whole answers. Retries, pace and the journal are `apply`'s; what an answer means is each provider's.
 
 mod network;
-mod redact;
 mod session;
 pub mod wire;
 
@@ -12,7 +11,6 @@ pub mod wire;
 mod tests;
 
 pub use network::Network;
-pub use redact::Redactor;
 pub use session::{Api, Dialect, Reply, Session};
 
 /// The largest body of an answer that is read, in bytes.

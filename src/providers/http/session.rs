@@ -7,8 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value as Json;
 
-use super::redact::Redactor;
-use crate::model::Code;
+use crate::model::{Code, KnownSecrets};
 use crate::providers::contract::{CallError, Receipt, SendError, Transport};
 use crate::world::{Clock, World};
 
@@ -60,7 +59,7 @@ impl Api {
     }
 
     /// Begins a call: no byte leaves later than `not_after` from now.
-    pub fn session(&self, not_after: Duration, token: Option<&str>, secrets: Redactor) -> Session<'_> {
+    pub fn session(&self, not_after: Duration, token: Option<&str>, secrets: KnownSecrets) -> Session<'_> {
         let idempotency = token.and_then(|token| HeaderValue::from_str(token).ok());
         Session { api: self, ends: self.clock.elapsed() + not_after, idempotency, secrets, receipt: Receipt::default() }
     }
@@ -71,7 +70,7 @@ pub struct Session<'a> {
     api: &'a Api,
     ends: Duration,
     idempotency: Option<HeaderValue>,
-    secrets: Redactor,
+    secrets: KnownSecrets,
     pub receipt: Receipt,
 }
 

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::model::Code;
 use crate::model::value::{Fields, Value};
+use crate::model::{Code, KnownSecrets};
 use crate::providers::contract::CallError;
 use crate::world::World;
 
@@ -38,7 +38,7 @@ async fn exchange(answer: Vec<u8>) -> (Result<serde_json::Value, CallError>, Vec
         let _ = stream.shutdown().await;
     });
     let api = api(&format!("http://127.0.0.1:{port}"));
-    let secrets = Redactor::of(&Fields::from([("value".into(), Value::text("correct-horse").secret())]));
+    let secrets = KnownSecrets::of(&Fields::from([("value".into(), Value::text("correct-horse").secret())]));
     let mut session = api.session(Duration::from_secs(20), Some("op-1"), secrets);
     let reply = session.send(Method::POST, "/things", Some(&serde_json::json!({ "a": 1 }))).await;
     let receipt = session.receipt.requests.clone();
@@ -124,9 +124,9 @@ async fn where_nobody_listens_nothing_was_sent() {
     let port = listener.local_addr().expect("it is bound").port();
     drop(listener);
     let api = api(&format!("http://127.0.0.1:{port}"));
-    let mut session = api.session(Duration::from_secs(5), None, Redactor::default());
+    let mut session = api.session(Duration::from_secs(5), None, KnownSecrets::default());
     assert!(matches!(session.get("/").await, Err(CallError::NotSent(_))));
-    let mut late = api.session(Duration::ZERO, None, Redactor::default());
+    let mut late = api.session(Duration::ZERO, None, KnownSecrets::default());
     assert!(matches!(late.get("/").await, Err(CallError::NotSent(words)) if words.contains("is over")));
 }
 
@@ -134,7 +134,7 @@ async fn where_nobody_listens_nothing_was_sent() {
 async fn a_server_that_says_nothing_is_not_waited_for_beyond_the_deadline() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
     let api = api(&format!("http://{}", listener.local_addr().expect("it is bound")));
-    let mut session = api.session(Duration::from_millis(200), None, Redactor::default());
+    let mut session = api.session(Duration::from_millis(200), None, KnownSecrets::default());
     assert!(matches!(session.get("/").await, Err(CallError::OutcomeUnknown(_))));
     drop(listener);
 }
