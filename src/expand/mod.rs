@@ -11,6 +11,7 @@ mod instances;
 mod naming;
 mod place;
 mod resources;
+pub mod rules;
 mod scope;
 mod secrets;
 mod whole;
@@ -19,7 +20,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::eval::Outside;
-use crate::lang::program::Program;
+use crate::lang::program::{Environment, Program};
 use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields, Kind, Name, ProviderName, Span, Value};
 
 /// What to expand a program for.
@@ -76,13 +77,16 @@ pub struct Question {
 /// [`Code::SameObject`], [`Code::RequireFailed`], [`Code::SecretMissing`], [`Code::TooLate`], [`Code::NotYet`],
 /// [`Code::Unreachable`], and what evaluation answers.
 pub fn expand(program: &Program, request: &Request<'_>) -> Result<Expansion, Vec<Diagnostic>> {
-    let environment = program.environments.iter().find(|it| *it.name == *request.environment).ok_or_else(|| {
+    whole::run(&expander::Expander::new(program, request, environment_of(program, request.environment)?))
+}
+
+fn environment_of<'p>(program: &'p Program, name: &str) -> Result<&'p Environment, Vec<Diagnostic>> {
+    program.environments.iter().find(|it| *it.name == *name).ok_or_else(|| {
         let names: Vec<&str> = program.environments.iter().map(|it| &*it.name).collect();
-        let unknown = Code::UnknownEnvironment.error(format!("the stack has no environment `{}`", request.environment));
+        let unknown = Code::UnknownEnvironment.error(format!("the stack has no environment `{name}`"));
         vec![match names.is_empty() {
-            true => unknown.help(format!("declare it: `environment {} {{ on = local }}`", request.environment)),
+            true => unknown.help(format!("declare it: `environment {name} {{ on = local }}`")),
             false => unknown.help(format!("it has {}", place::listed(&names))),
         }]
-    })?;
-    whole::run(&expander::Expander::new(program, request, environment))
+    })
 }

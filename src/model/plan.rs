@@ -206,6 +206,16 @@ impl Plan {
 }
 
 impl Change {
+    /// Whether making it loses data that people made.
+    pub fn loses_data(&self) -> bool {
+        match self.action {
+            Action::Destroy { loses_data } => loses_data,
+            Action::Replace { .. } => self.kind.holds_data,
+            // Whether it is one, only the apply finds out: then nobody can be asked any more.
+            _ => self.maybe_replace && self.kind.holds_data,
+        }
+    }
+
     /// The attributes that a call has to send, once nothing in them is unknown.
     pub fn wanted(&self) -> Option<&Fields> {
         self.after.as_ref().map(|desired| &desired.attributes)

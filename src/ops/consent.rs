@@ -1,19 +1,10 @@
 //! What somebody has to agree to before a plan is made real.
 
-use crate::model::{Action, Address, Change, Code, Diagnostic, Plan};
+use crate::model::{Address, Code, Diagnostic, Plan};
 
 /// Resources whose data a plan loses, ordered.
 pub fn losses(plan: &Plan) -> Vec<Address> {
-    plan.changes.iter().filter(|change| loses_data(change)).map(|change| change.address.clone()).collect()
-}
-
-fn loses_data(change: &Change) -> bool {
-    match change.action {
-        Action::Destroy { loses_data } => loses_data,
-        Action::Replace { .. } => change.kind.holds_data,
-        // Whether it is one, only the apply finds out: then nobody can be asked any more.
-        _ => change.maybe_replace && change.kind.holds_data,
-    }
+    plan.changes.iter().filter(|change| change.loses_data()).map(|change| change.address.clone()).collect()
 }
 
 /// Losses that were not confirmed by name: a resource's own, or that of the instance which holds it. A name that the plan does
