@@ -110,6 +110,11 @@ impl<'t> Checker<'t> {
                 return self.provider_root(cx, field, span, until(0)).map(|typed| (typed, 1));
             }
             "secret" => return self.secret_root(cx, steps, span),
+            "plan" if cx.rules.is_some() => return self.plan_root(cx, steps, span),
+            "output" if Self::sees_outputs(cx) => {
+                let field = field(0)?;
+                return self.output_root(cx, field, until(0)).map(|typed| (typed, 1));
+            }
             _ => {}
         }
         if let Some(kind) = self.tables.find_kind(directory, name) {
@@ -474,6 +479,11 @@ impl<'t> Checker<'t> {
             }
             Type::Resource(kind) => {
                 let kind = kind.clone();
+                let is_attribute = self.schemas.kind(&kind).is_some_and(|it| it.attribute(&name.node).is_some());
+                if let (false, Some((member, ty))) = (is_attribute, Self::graph_member(cx, &name.node)) {
+                    let kind = ExprKind::Member { of: Box::new(typed.expr), member, optional };
+                    return (finish(Typed::new(kind, span, ty)), taken + 1);
+                }
                 match self.attribute_type(&kind, typed.item, name) {
                     Some(ty) => (field(typed, ty), taken + 1),
                     None => (Typed::poison(span), taken + steps.len()),

@@ -24,6 +24,15 @@ impl<'t> Checker<'t> {
         if let Some(id) = self.tables.find_function(self.directory(cx), name) {
             return self.call_own(cx, id, args, span);
         }
+        match (&**name, cx.rules) {
+            ("resources", Some(_)) => return self.call_resources(cx, args, span),
+            ("reaches", Some(_)) => return self.call_reaches(cx, args, span),
+            ("resources" | "reaches", None) => {
+                self.say_in_rules_only(name, name_span);
+                return Typed::poison(span);
+            }
+            _ => {}
+        }
         if let Some(builtin) = builtins::find(name) {
             let def = builtins::get(builtin);
             return self.call_builtin(cx, builtin, def, args, name_span, span);
@@ -289,7 +298,13 @@ impl<'t> Checker<'t> {
                     }
                     _ => ty,
                 };
-                if def.reveals {
+                if def.reveals && cx.rules == Some(super::context::RulesOf::Policy) {
+                    let diagnostic = Code::SecretShown
+                        .error("a policy never sees the value of a secret")
+                        .label(span, "would show it")
+                        .help("`x != null` tells whether it is there; `c.changed` names what changes, secrets too");
+                    self.say(diagnostic);
+                } else if def.reveals {
                     self.check_reason(exprs.get(1).and_then(Option::as_ref), span);
                 }
                 Typed::new(ExprKind::Builtin(builtin, exprs), span, ty)

@@ -67,11 +67,20 @@ pub struct Cx {
     pub function: bool,
     /// The item has a key.
     pub keyed: bool,
+    /// The rules of a policy or test, which see the finished plan.
+    pub rules: Option<RulesOf>,
+}
+
+/// Whose rules an expression stands in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum RulesOf {
+    Policy,
+    Test,
 }
 
 impl Cx {
     pub fn new(scope: ScopeId) -> Cx {
-        Cx { scope, locals: Vec::new(), facts: Vec::new(), slots: 0, function: false, keyed: false }
+        Cx { scope, locals: Vec::new(), facts: Vec::new(), slots: 0, function: false, keyed: false, rules: None }
     }
 
     pub fn local(&self, name: &str) -> Option<&Local> {

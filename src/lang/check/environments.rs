@@ -174,7 +174,7 @@ impl<'t> Checker<'t> {
     }
 
     /// `inputs { replicas = 1 }`: inputs of the stack.
-    fn check_inputs(&mut self, cx: &mut Cx, body: Result<&'t tree::Body, Span>) -> Vec<(Name, Expr)> {
+    pub(super) fn check_inputs(&mut self, cx: &mut Cx, body: Result<&'t tree::Body, Span>) -> Vec<(Name, Expr)> {
         let body = match body {
             Ok(body) => body,
             Err(span) => {

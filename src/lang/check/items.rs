@@ -26,8 +26,8 @@ impl<'t> Checker<'t> {
     }
 
     pub(super) fn add_items(&mut self, items: &'t [Item], scope: ScopeId, body: &mut Body) {
-        let is_file_level =
-            matches!(self.tables.scope(scope).owner, Owner::Stack | Owner::Library) && self.tables.scope(scope).path.is_empty();
+        let of = self.tables.scope(scope);
+        let is_file_level = matches!(of.owner, Owner::Stack | Owner::Library) && of.path.is_empty() && !of.given;
         for item in items {
             match &item.kind {
                 ItemKind::Let(it) => {

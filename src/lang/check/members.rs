@@ -103,7 +103,11 @@ impl<'t> Checker<'t> {
                     }
                 };
             }
-            _ => {}
+            other => {
+                if let Some((member, ty)) = Self::graph_member(cx, other) {
+                    return (made(member, span, ty), 1);
+                }
+            }
         }
         if !self.tables.may_be_broken(self.tables.kinds[id.at()].directory, &["output", &name.node]) {
             let types = &self.kinds[id.at()];

@@ -25,11 +25,14 @@ mod names;
 mod narrow;
 mod operators;
 mod overrides;
+mod planned;
 mod promql;
 mod report;
+mod rules;
 mod settings;
 mod shapes;
 mod stages;
+mod steps;
 mod taint;
 mod types;
 mod units;
@@ -96,6 +99,14 @@ struct Checker<'t> {
     ifs_by_ast: FxHashMap<usize, IfId>,
     /// Outputs whose types come from their values.
     untyped: Vec<(KindId, Name)>,
+    /// Policies that `stack { policies }` names, and all that act.
+    named_policies: Vec<Name>,
+    acting_policies: Vec<Name>,
+    /// Names and types of the stack's outputs, and of those in each `given`, by its scope.
+    stack_outputs: Arc<Vec<(Name, Type)>>,
+    given_outputs: Vec<(resolve::ScopeId, Arc<Vec<(Name, Type)>>)>,
+    /// Errors that a test expects.
+    expected: Vec<Diagnostic>,
     /// How many values that may be null, and how many secrets, went into places that take them.
     nulls: u32,
     taints: u32,
@@ -208,6 +219,11 @@ impl<'t> Checker<'t> {
                 .map(|(at, it)| (std::ptr::from_ref(it.ast) as usize, IfId(at as u32)))
                 .collect(),
             untyped: Vec::new(),
+            named_policies: Vec::new(),
+            acting_policies: Vec::new(),
+            stack_outputs: Arc::default(),
+            given_outputs: Vec::new(),
+            expected: Vec::new(),
             nulls: 0,
             taints: 0,
             quiet: 0,
@@ -233,8 +249,13 @@ impl<'t> Checker<'t> {
         let environments = self.check_environments();
         let providers = self.check_providers();
         let (moved, forget) = self.check_moves(files);
+        let policies = self.check_policies();
+        self.acting_policies = policies.iter().map(|it| it.name.clone()).collect();
+        self.stack_outputs = steps::outputs_of(&body);
+        let mut tests = self.check_tests();
         self.refuse_recursive_kinds();
         self.refuse_recursive_functions();
+        self.expected_errors(&mut tests);
         Program {
             stack,
             environments,
@@ -246,8 +267,8 @@ impl<'t> Checker<'t> {
             directories,
             moved,
             forget,
-            policies: Vec::new(),
-            tests: Vec::new(),
+            policies,
+            tests,
             schemas: self.schemas.clone(),
             sources: self.sources.clone(),
         }

@@ -41,7 +41,7 @@ impl<'t> Checker<'t> {
         let of = self.tables.scope(entry.scope);
         let scope = match of.owner {
             Owner::Library if self.directory(cx) != LIBRARY => Scope::Library,
-            Owner::Stack if of.path.is_empty() => Scope::File,
+            Owner::Stack if of.path.is_empty() && !of.given => Scope::File,
             Owner::Library => Scope::File,
             _ => Scope::Here,
         };
@@ -58,6 +58,10 @@ impl<'t> Checker<'t> {
         }
         if let Some((value, ty)) = self.provider_value(name, span) {
             return Typed { expr: Expr::literal(value), ty: Type::Provider(ty), item: None };
+        }
+        if &**name == "plan" && cx.rules.is_some() {
+            self.say_plan_alone(span);
+            return Typed::poison(span);
         }
         self.say_unknown_variable(cx, name, span);
         Typed::poison(span)

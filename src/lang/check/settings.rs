@@ -38,7 +38,7 @@ impl<'t> Checker<'t> {
         let named: &'t tree::Named = named;
         let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
         let mut cx = Cx::new(scope);
-        let object = Arc::new(stack_settings());
+        let object = Arc::new(stack_settings(self.policy_names()));
         let who = "a stack";
         let folded = self.fold(&mut cx, &named.body, &FieldsOf::Object(&object), who, None, false, Level::Inside);
         let mut settings = BTreeMap::new();
@@ -57,15 +57,12 @@ impl<'t> Checker<'t> {
                         self.say(diagnostic);
                     }
                 }
-                "policies" | "encryption" => {
-                    let (what, effect) = match &*name {
-                        "policies" => ("this version does not run policies", "`policies` is read, and has no effect"),
-                        _ => (
-                            "this version encrypts secrets with the key of the store only",
-                            "`encryption` is read, and has no effect",
-                        ),
-                    };
-                    self.say(Code::NotYet.warning(what).label(span, effect));
+                "policies" => self.name_policies(&value),
+                "encryption" => {
+                    let diagnostic = Code::NotYet
+                        .warning("this version encrypts secrets with the key of the store only")
+                        .label(span, "`encryption` is read, and has no effect");
+                    self.say(diagnostic);
                 }
                 _ => {}
             }
@@ -193,7 +190,7 @@ impl<'t> Checker<'t> {
 }
 
 /// What `stack NAME { … }` may say.
-fn stack_settings() -> ObjectType {
+fn stack_settings(policies: Type) -> ObjectType {
     let may = |ty: Type| FieldType { ty, need: Need::Absent };
     let object = |fields: Vec<(&str, FieldType)>| {
         Arc::new(ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None })
@@ -223,7 +220,7 @@ fn stack_settings() -> ObjectType {
         ("language", may(Type::INT)),
         ("state", may(Type::Variant(Arc::new(state)))),
         ("encryption", may(Type::Sensitive(Box::new(Type::Any)))),
-        ("policies", may(Type::Any)),
+        ("policies", may(policies)),
     ];
     ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None }
 }

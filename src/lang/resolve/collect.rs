@@ -73,6 +73,7 @@ impl<'t> Collector<'t, '_> {
             clause: None,
             body: id,
             path: Vec::new(),
+            given: false,
             lets: Default::default(),
             items: Default::default(),
             let_order: Vec::new(),
@@ -191,7 +192,6 @@ impl<'t> Collector<'t, '_> {
             ItemKind::Stack(_)
             | ItemKind::Environment(_)
             | ItemKind::Provider(_)
-            | ItemKind::Policy(_)
             | ItemKind::Test(_)
             | ItemKind::Moved(_)
             | ItemKind::Adopt(_)
@@ -199,6 +199,9 @@ impl<'t> Collector<'t, '_> {
                 if place != Place::Stack =>
             {
                 self.misplaced(item, "stands at the top of a stack's file")
+            }
+            ItemKind::Policy(_) if !matches!(place, Place::Stack | Place::Library) => {
+                self.misplaced(item, "stands at the top of a file")
             }
             ItemKind::Component(_) | ItemKind::Type(_) | ItemKind::Fn(_) | ItemKind::Import(_) | ItemKind::ImportStack(_)
                 if !matches!(place, Place::Stack | Place::Library) =>
@@ -311,8 +314,8 @@ impl<'t> Collector<'t, '_> {
                 "a set of machines is updated one after the other with `lifecycle { parallel = 1 }`",
             ),
             ItemKind::Adopt(_) => self.not_yet(item.span, "`adopt`", "leave the item out"),
-            ItemKind::Policy(policy) => self.not_run(Span { end: policy.name.span.end, ..item.span }, "policies"),
-            ItemKind::Test(test) => self.not_run(Span { end: test.name.span.end, ..item.span }, "tests"),
+            ItemKind::Policy(policy) => self.policy(policy, item, scope),
+            ItemKind::Test(test) => self.test(test, item, scope),
             ItemKind::Error(broken) => {
                 // Those at file level were seen with the definitions.
                 if !matches!(place, Place::Stack | Place::Library) {
@@ -321,6 +324,46 @@ impl<'t> Collector<'t, '_> {
             }
             ItemKind::Type(_) | ItemKind::Fn(_) | ItemKind::Import(_) | ItemKind::ImportStack(_) => {}
             ItemKind::Require(_) | ItemKind::Moved(_) | ItemKind::Forget(_) => {}
+        }
+    }
+
+    fn policy(&mut self, policy: &'t tree::Policy, item: &'t Item, scope: ScopeId) {
+        let span = Span { end: policy.name.span.end, ..item.span };
+        let directory = self.tables.scope(scope).directory;
+        let same = |it: &&PolicyEntry<'_>| it.directory == directory && it.ast.name.node == policy.name.node;
+        match self.tables.policies.iter().find(same) {
+            Some(first) => {
+                let first = first.span;
+                self.duplicate(&format!("policy `{}`", policy.name.node), span, first, None)
+            }
+            None => self.tables.policies.push(PolicyEntry { ast: policy, doc: &item.doc, directory, span }),
+        }
+    }
+
+    fn test(&mut self, test: &'t tree::Test, item: &'t Item, scope: ScopeId) {
+        let span = Span { end: test.name.span.end, ..item.span };
+        if let Some(first) = self.tables.tests.iter().find(|it| it.ast.name.node == test.name.node) {
+            let first = first.span;
+            return self.duplicate(&format!("test \"{}\"", test.name.node), span, first, None);
+        }
+        self.tables.tests.push(TestEntry { ast: test, doc: &item.doc, span });
+        self.given(&test.rules, scope);
+    }
+
+    /// The items of each `given` of a test have a scope of their own.
+    fn given(&mut self, rules: &'t tree::Rules, outer: ScopeId) {
+        for rule in &rules.rules {
+            match &rule.kind {
+                tree::RuleKind::Given(items) => {
+                    let Scope { directory, owner, .. } = *self.tables.scope(outer);
+                    let scope = self.new_scope(Some(outer), directory, owner);
+                    self.tables.scopes[scope.at()].given = true;
+                    self.tables.given.insert(std::ptr::from_ref(items) as usize, scope);
+                    self.items(&items.items, scope);
+                }
+                tree::RuleKind::Step { rules, .. } | tree::RuleKind::Each { rules, .. } => self.given(rules, outer),
+                _ => {}
+            }
         }
     }
 
@@ -527,6 +570,7 @@ impl<'t> Collector<'t, '_> {
         let it = self.tables.scope(scope);
         match it.owner {
             _ if !it.path.is_empty() => Place::Branch,
+            _ if it.given => Place::Given,
             Owner::Stack => Place::Stack,
             Owner::Library => Place::Library,
             Owner::Kind(_) if it.clause.is_some() => Place::Clause,
@@ -548,12 +592,6 @@ impl<'t> Collector<'t, '_> {
         self.say(diagnostic);
     }
 
-    fn not_run(&mut self, span: Span, what: &str) {
-        let diagnostic =
-            Code::NotYet.warning(format!("this version does not run {what}")).label(span, "is read, and has no effect");
-        self.say(diagnostic);
-    }
-
     fn duplicate(&mut self, what: &str, second: Span, first: Span, help: Option<&str>) {
         let diagnostic = Code::Duplicate
             .error(format!("{what} is defined twice"))
@@ -571,6 +609,8 @@ impl<'t> Collector<'t, '_> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Stack,
+    /// The items of a `given`.
+    Given,
     Library,
     Component,
     Clause,

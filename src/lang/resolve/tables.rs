@@ -58,6 +58,12 @@ pub struct Tables<'t> {
     pub environments: Vec<(&'t tree::Named, Span)>,
     pub providers: Vec<(&'t tree::Provider, Span)>,
     pub inputs: Vec<(&'t tree::Input, &'t tree::Item)>,
+    /// Of all directories, in the order of the source.
+    pub policies: Vec<PolicyEntry<'t>>,
+    /// Of the stack's own files.
+    pub tests: Vec<TestEntry<'t>>,
+    /// The scopes of `given { items }`, by the address of the items' tree.
+    pub given: FxHashMap<usize, ScopeId>,
     /// First words of items that did not parse: references to them are not called unknown.
     pub broken: Vec<Vec<Name>>,
 }
@@ -93,6 +99,8 @@ pub struct Scope {
     pub body: ScopeId,
     /// The branches between the body and here.
     pub path: Vec<(IfId, u32)>,
+    /// The items of a `given`, which stand in place of the stack's: those are not seen from in here.
+    pub given: bool,
     pub lets: FxHashMap<Name, LetId>,
     /// By kind, then name. `secret` is a kind here.
     pub items: FxHashMap<Name, FxHashMap<Name, Vec<ItemId>>>,
@@ -163,6 +171,21 @@ pub struct TypeEntry<'t> {
     pub span: Span,
 }
 
+pub struct PolicyEntry<'t> {
+    pub ast: &'t tree::Policy,
+    pub doc: &'t tree::Doc,
+    pub directory: DirId,
+    /// `policy NAME`.
+    pub span: Span,
+}
+
+pub struct TestEntry<'t> {
+    pub ast: &'t tree::Test,
+    pub doc: &'t tree::Doc,
+    /// `test "NAME"`.
+    pub span: Span,
+}
+
 pub struct IfEntry<'t> {
     pub ast: &'t tree::If,
     pub scope: ScopeId,
@@ -198,7 +221,11 @@ impl<'t> Tables<'t> {
     /// Scopes whose items `from` sees: a component does not see those of whoever uses it, nor of the file that defines it.
     pub fn reach(&self, from: ScopeId) -> impl Iterator<Item = ScopeId> + '_ {
         let owner = self.scope(from).owner;
-        self.outwards(from).take_while(move |scope| self.scope(*scope).owner == owner)
+        let mut in_given = false;
+        self.outwards(from).take_while(move |scope| {
+            let outside = std::mem::replace(&mut in_given, self.scope(*scope).given);
+            !outside && self.scope(*scope).owner == owner
+        })
     }
 
     /// Names of the items of a kind that `from` sees, with their spans, in a fixed order.
