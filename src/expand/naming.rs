@@ -111,7 +111,8 @@ fn path(segments: &[&str]) -> Vec<String> {
         let says_no_more = name == "main" || kind.rsplit('.').next() == Some(name);
         let is_resource = kind.contains('.');
         match (is_resource, name) {
-            (false, "main") => parts.push(kind.rsplit('/').next().unwrap_or(kind).to_owned()),
+            // The whole path of an imported kind: its last part alone might be that of another import.
+            (false, "main") => parts.push(kind.to_owned()),
             (true, _) if says_no_more && at > 0 => {}
             _ => parts.push(name.to_owned()),
         }

@@ -1,11 +1,12 @@
 //! Text and schemas in, checked program and diagnostics out.
 //!
-//! [`load`] is the way in for whoever has texts; [`check()`] for whoever has trees. Both report every error of a program in one
+//! [`load`] and [`load_with`] are the way in for whoever has texts; [`check()`] for whoever has trees. Both report every error of a program in one
 //! go. Reading files, and knowing providers, is for others.
 
 pub mod check;
 pub mod format;
 mod literal;
+mod load;
 pub mod program;
 pub mod resolve;
 pub mod stdlib;
@@ -13,11 +14,14 @@ pub mod syntax;
 
 use std::sync::Arc;
 
-use crate::model::{Diagnostic, Origin, Schemas, Sources};
+use rustc_hash::FxHashMap;
+
+use crate::model::{Diagnostic, Name, Schemas, Sources, Span};
 
 pub use check::check;
 pub use literal::{literal, of_literal};
-use program::Program;
+pub use load::{Finder, Located, NoImports, Texts, Wanted, load_with};
+use program::{OtherStack, Program};
 use syntax::tree;
 
 /// What [`check()`] takes: trees that parsed, whole or in part.
@@ -26,8 +30,28 @@ pub struct CheckInput {
     pub files: Vec<tree::File>,
     /// The files of the standard library.
     pub library: Vec<tree::File>,
+    /// Directories that are imported, also by others of them, each before those that import it.
+    pub imports: Vec<ImportedDirectory>,
+    /// What each import leads to, by the span of its item. One that is missing could not be read, which was said.
+    pub links: FxHashMap<Span, Link>,
+    /// Stacks whose outputs are read, one for each `import stack`.
+    pub stacks: Vec<OtherStack>,
     pub sources: Arc<Sources>,
     pub schemas: Arc<Schemas>,
+}
+
+/// The files of a directory that is imported for its definitions.
+pub struct ImportedDirectory {
+    /// Its path in addresses: `modules:net`.
+    pub name: Name,
+    pub files: Vec<tree::File>,
+}
+
+/// Where an import leads: a place in [`CheckInput::imports`] or [`CheckInput::stacks`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    Directory(u32),
+    Stack(u32),
 }
 
 /// What checking made of a program.
@@ -47,31 +71,7 @@ impl Checked {
 }
 
 /// Parses and checks the files of a stack's directory, given as names relative to it and texts, together with the standard
-/// library. `sources` may hold texts already: values that were given from outside.
-pub fn load(mut sources: Sources, files: Vec<(String, String)>, schemas: Arc<Schemas>) -> Checked {
-    let library = stdlib::add(&mut sources);
-    let own: Vec<_> = files.into_iter().map(|(name, text)| sources.add(name, text, Origin::File)).collect();
-    let sources = Arc::new(sources);
-    let mut diagnostics = Vec::new();
-    let mut parse = |ids: Vec<_>| -> Vec<tree::File> {
-        let mut trees = Vec::with_capacity(ids.len());
-        for id in ids {
-            let source = sources.get(id).expect("the source was just added");
-            let parsed = syntax::parse(id, &source.text);
-            diagnostics.extend(parsed.diagnostics);
-            trees.push(parsed.file);
-        }
-        trees
-    };
-    let (library, files) = (parse(library), parse(own));
-    let mut checked = check(CheckInput { files, library, sources: sources.clone(), schemas });
-    if !diagnostics.is_empty() {
-        diagnostics.append(&mut checked.diagnostics);
-        check::in_order(&mut diagnostics);
-        checked.diagnostics = diagnostics;
-    }
-    if checked.has_errors() {
-        checked.program = None;
-    }
-    checked
+/// library. `sources` may hold texts already: values that were given from outside. For texts that import nothing.
+pub fn load(sources: Sources, files: Vec<(String, String)>, schemas: Arc<Schemas>) -> Checked {
+    load_with(sources, files, schemas, &mut NoImports)
 }

@@ -24,12 +24,15 @@ pub struct Program {
     pub inputs: Vec<Input>,
     /// The items of the stack's own files.
     pub body: Body,
-    /// Component kinds by the name that state knows them by: `service`, `acme/net.vpc` for one that an import defines.
+    /// Component kinds by the name that state knows them by: `service`, `modules:net:vpc` for one that an import defines.
     pub components: BTreeMap<Name, Arc<Component>>,
     pub functions: Vec<Function>,
     /// File-level `let`s by directory; [`Component::directory`] and [`crate::model::expr::Scope::File`] point here. The first is
-    /// the stack's own, whose lets may read the stack's inputs and instances; the second the standard library's.
+    /// the stack's own, whose lets may read the stack's inputs and instances; the second the standard library's; those of
+    /// imports follow.
     pub directories: Vec<Vec<Let>>,
+    /// Stacks whose outputs it reads, one for each `import stack`.
+    pub stacks: Vec<OtherStack>,
     pub moved: Vec<Moved>,
     pub forget: Vec<(String, Span)>,
     /// Those that act: the stack's own, and those that its `policies` names.
@@ -47,6 +50,30 @@ pub struct Stack {
     pub doc: Option<Name>,
     /// `state = local {}`: a variant's value, or absent; and other settings, each of stage environment at the latest.
     pub settings: BTreeMap<Name, Expr>,
+}
+
+/// `import stack "../platform" as platform in production`.
+#[derive(Clone, Debug)]
+pub struct OtherStack {
+    /// What identifies its directory, as it was found.
+    pub home: Name,
+    /// As it is written.
+    pub path: Name,
+    /// What it calls itself.
+    pub name: Name,
+    /// The environment whose state is read; `None`: the one of the same name.
+    pub environment: Option<(Name, Span)>,
+    /// Those that it has.
+    pub environments: Vec<Name>,
+    pub outputs: BTreeMap<Name, StackOutput>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct StackOutput {
+    /// With `?` where the output has a condition.
+    pub ty: Type,
+    pub span: Span,
 }
 
 #[derive(Clone, Debug)]

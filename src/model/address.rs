@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The address of an instance, resource, secret or input, in its one canonical spelling: `database.main`,
-/// `service.worker["email"]`, `database.main/fly.machine.node["0"]`. Keys are JSON strings. Ordered by text.
+/// `service.worker["email"]`, `database.main/fly.machine.node["0"]`. Keys are JSON strings. Kinds of an import bear its path:
+/// `modules:net:vpc.main`. Ordered by text.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address(Arc<str>);
 
@@ -97,7 +98,9 @@ fn is_segment(segment: &str) -> bool {
     let key_fits = key
         .is_none_or(|key| key.len() > 3 && key.ends_with(']') && serde_json::from_str::<String>(&key[1..key.len() - 1]).is_ok());
     key_fits
-        && path.split('.').all(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'))
+        && path
+            .split('.')
+            .all(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | ':')))
 }
 
 impl fmt::Display for Address {

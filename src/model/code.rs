@@ -84,6 +84,8 @@ codes! {
     Unreachable = 311,
     /// A name stands for two things at once.
     Ambiguous = 312,
+    /// An import cannot be read, or may not be.
+    ImportRefused = 313,
 
     /// A secret would be shown.
     SecretShown = 401,

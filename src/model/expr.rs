@@ -105,8 +105,8 @@ pub enum Reference {
     Provider,
     /// Every instance of a kind, keyed by address.
     Instances(Name),
-    /// An output of another stack.
-    StackOutput { stack: Name, output: Name },
+    /// An output of another stack; `stack` is a place in [`crate::lang::program::Program::stacks`].
+    StackOutput { stack: u32, output: Name },
     /// What a finished plan says, and what it was made for: in the rules of policies and tests only.
     Plan(PlanPart),
 }
@@ -135,6 +135,8 @@ pub enum Scope {
     File,
     /// At file level of the standard library, seen from elsewhere.
     Library,
+    /// At file level of an imported directory, seen from elsewhere: a place in [`crate::lang::program::Program::directories`].
+    Import(u32),
 }
 
 /// One step into a value.

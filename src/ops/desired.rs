@@ -1,12 +1,13 @@
 //! What a program amounts to in an environment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::connections::Connections;
 use super::files::words;
 use super::given;
+use super::imports::file_of;
 use super::project::Failure;
 use super::refresh::patiently;
 use super::settings::Settings;
@@ -169,17 +170,8 @@ const READ_MAX: u64 = 16 << 20;
 
 impl Outside for Files<'_> {
     fn file(&self, path: &str, from: SourceId) -> Result<Arc<str>, String> {
-        let asked = Path::new(path);
-        if asked.is_absolute() {
-            return Err("it is absolute, and only files of the stack can be read".into());
-        }
-        let beside = self.sources.get(from).map(|source| PathBuf::from(&*source.name)).unwrap_or_default();
-        let beside = beside.parent().map(Path::to_owned).unwrap_or_default();
         let home = self.dir.canonicalize().map_err(|error| words(&error))?;
-        let real = self.dir.join(beside).join(asked).canonicalize().map_err(|error| words(&error))?;
-        if !real.starts_with(&home) || real.starts_with(home.join(".stackwright")) {
-            return Err("it leaves the stack's directory".into());
-        }
+        let real = file_of(&home, self.sources, from, path)?;
         if std::fs::metadata(&real).map_err(|error| words(&error))?.len() > READ_MAX {
             return Err("it is larger than 16 MiB".into());
         }

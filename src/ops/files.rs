@@ -19,27 +19,41 @@ pub struct SourceText {
 /// Reads every `.stack` file of a directory, ordered by name. Files that cannot be read are diagnostics; the others are read all
 /// the same, so that one bad file does not hide what is wrong in the others.
 ///
-/// Errors: [`Code::Unreadable`] where the directory cannot be read, [`Code::NoStack`] where no such file is in it.
+/// Errors: as [`read_directory`]; [`Code::NoStack`] where no such file is in it.
 pub fn read_stack(dir: &Path) -> (Vec<SourceText>, Vec<Diagnostic>) {
+    let (texts, mut diagnostics) = read_directory(dir, "", &mut ALL_MAX.clone());
+    if texts.is_empty() && diagnostics.is_empty() {
+        let text = format!("there is no `.stack` file in `{}`", dir.display());
+        let help = "run it in the stack's directory, or name that with `-C DIR`; a first stack is in the README";
+        diagnostics.push(Code::NoStack.error(text).help(help));
+    }
+    (texts, diagnostics)
+}
+
+/// Reads every `.stack` file of a directory, ordered by name, none where there is none. `prefix` stands before their names where
+/// they are shown; `left` is how many bytes may still be read, of what the program consists of in all.
+///
+/// Errors: as [`read_source`]; [`Code::Unreadable`] where the directory cannot be read, [`Code::Limit`] where nothing is left.
+pub fn read_directory(dir: &Path, prefix: &str, left: &mut u64) -> (Vec<SourceText>, Vec<Diagnostic>) {
     let names = match stack_files(dir) {
         Ok(names) => names,
         Err(diagnostic) => return (Vec::new(), vec![*diagnostic]),
     };
-    let (mut texts, mut diagnostics, mut all) = (Vec::new(), Vec::new(), 0);
+    let (mut texts, mut diagnostics) = (Vec::new(), Vec::new());
     for name in names {
         let path = dir.join(&name);
+        let name = format!("{prefix}{name}");
         match read_source(dir, &path, &name) {
+            Ok(text) if text.len() as u64 > *left => {
+                let error = Code::Limit.error("the stack's files and its imports are larger than 256 MiB together");
+                diagnostics.push(error.help("split it into several stacks"));
+                break;
+            }
             Ok(text) => {
-                all += text.len() as u64;
+                *left -= text.len() as u64;
                 texts.push(SourceText { name, path, text });
             }
             Err(diagnostic) => diagnostics.push(*diagnostic),
-        }
-        if all > ALL_MAX {
-            diagnostics.push(
-                Code::Limit.error("the stack's files are larger than 256 MiB together").help("split it into several stacks"),
-            );
-            break;
         }
     }
     (texts, diagnostics)
@@ -64,14 +78,6 @@ fn stack_files(dir: &Path) -> Result<Vec<String>, Box<Diagnostic>> {
             }
         }
     }
-    if names.is_empty() {
-        let text = format!("there is no `.stack` file in `{}`", dir.display());
-        return Err(Box::new(
-            Code::NoStack
-                .error(text)
-                .help("run it in the stack's directory, or name that with `-C DIR`; a first stack is in the README"),
-        ));
-    }
     names.sort();
     Ok(names)
 }
@@ -85,7 +91,7 @@ pub fn read_source(dir: &Path, path: &Path, name: &str) -> Result<String, Box<Di
     let real = path.canonicalize().map_err(unreadable)?;
     let home = dir.canonicalize().map_err(unreadable)?;
     if !real.starts_with(&home) {
-        let text = format!("`{name}` is a link to a file outside of the stack's directory");
+        let text = format!("`{name}` is a link to a file outside of its directory");
         return Err(Box::new(
             Code::Unreadable.error(text).help("put the file itself there, or import the directory that holds it"),
         ));

@@ -14,6 +14,7 @@ pub mod files;
 pub mod fmt;
 pub mod given;
 pub mod graph;
+pub mod imports;
 pub mod plan;
 pub mod project;
 pub mod rebuild;

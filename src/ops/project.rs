@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::files::read_stack;
 use super::given::{self, Given, GivenInput};
+use super::imports::Imports;
 use super::settings::Settings;
 use crate::lang;
 use crate::lang::program::Program;
@@ -44,7 +45,8 @@ pub fn check(settings: &Settings, schemas: Arc<Schemas>, mut sources: Sources) -
     if texts.is_empty() {
         return lang::Checked { program: None, diagnostics: unread, sources: Arc::new(std::mem::take(&mut sources)) };
     }
-    let mut checked = lang::load(sources, texts.into_iter().map(|it| (it.name, it.text)).collect(), schemas);
+    let texts = texts.into_iter().map(|it| (it.name, it.text)).collect();
+    let mut checked = lang::load_with(sources, texts, schemas, &mut Imports::of(settings));
     if !unread.is_empty() {
         checked.program = None;
         unread.append(&mut checked.diagnostics);

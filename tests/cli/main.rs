@@ -92,7 +92,7 @@ fn a_file_that_leads_nowhere_and_one_that_leads_out_are_refused() {
     stack.refuses(1, &["SW0804", "`lost.stack` cannot be read: no such file or directory"]);
     let stack = Stack::with(&[("main.stack", STACK)]);
     std::os::unix::fs::symlink("/etc/hostname", stack.dir.path().join("out.stack")).expect("a link can be made");
-    stack.refuses(1, &["SW0804", "`out.stack` is a link to a file outside of the stack's directory"]);
+    stack.refuses(1, &["SW0804", "`out.stack` is a link to a file outside of its directory"]);
 }
 
 #[test]

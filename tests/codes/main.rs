@@ -81,8 +81,16 @@ impl Example {
     /// Code and message of everything that the command says about it.
     fn run(&self) -> Vec<(String, String)> {
         let dir = tempfile::tempdir().expect("a directory can be made");
-        std::fs::write(dir.path().join("example.stack"), &self.text).expect("a file can be written");
-        let begins = |word: &str| self.text.lines().any(|line| line.starts_with(word));
+        let mut files = self.text.split("#>>> ");
+        let main = files.next().unwrap_or_default();
+        std::fs::write(dir.path().join("example.stack"), main).expect("a file can be written");
+        for file in files {
+            let (name, text) = file.split_once('\n').expect("a file has a name");
+            let path = dir.path().join(name.trim());
+            std::fs::create_dir_all(path.parent().expect("it lies in a directory")).expect("a directory can be made");
+            std::fs::write(path, text).expect("a file can be written");
+        }
+        let begins = |word: &str| main.lines().any(|line| line.starts_with(word));
         let mut rest = String::new();
         if !begins("stack ") {
             rest.push_str("stack example { language = 1 }\n");

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stackwright::lang::{self, Checked};
-use stackwright::model::{Diagnostic, Origin, Sources};
+use stackwright::lang::{self, Checked, Finder, Located, Texts, Wanted};
+use stackwright::model::{Code, Diagnostic, Name, Origin, Sources};
 use stackwright::providers::registry;
 
 use crate::cases;
@@ -12,15 +12,65 @@ fn check(text: &str) -> Checked {
     lang::load(Sources::default(), vec![("case.stack".into(), text.into())], Arc::new(registry::schemas()))
 }
 
+/// A program of several directories: lines such as `#>>> modules/net/vpc.stack` begin another file of it.
+fn check_directories(text: &str) -> Checked {
+    let (mut main, mut files) = (String::new(), Files::default());
+    let mut current: Option<(String, String)> = None;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        if let Some(name) = line.strip_prefix("#>>> ") {
+            files.0.extend(current.replace((name.trim().to_owned(), "\n".repeat(number + 1))));
+            continue;
+        }
+        current.as_mut().map_or(&mut main, |(_, text)| text).push_str(line);
+    }
+    files.0.extend(current);
+    lang::load_with(Sources::default(), vec![("case.stack".into(), main)], Arc::new(registry::schemas()), &mut files)
+}
+
+/// Names and texts of files besides the stack's own; each text stands at the lines that it has in the fixture.
+#[derive(Default)]
+struct Files(Texts);
+
+impl Finder for Files {
+    fn own(&self) -> Name {
+        "".into()
+    }
+
+    fn locate(&mut self, from: &str, path: &str, _: Wanted) -> Result<Located, Box<Diagnostic>> {
+        let mut parts: Vec<&str> = from.split('/').filter(|it| !it.is_empty()).collect();
+        for part in path.split('/') {
+            match part {
+                ".." if parts.pop().is_none() => return Err(Box::new(Code::ImportRefused.error("it leaves the repository"))),
+                ".." | "." | "" => {}
+                part => parts.push(part),
+            }
+        }
+        let home = parts.join("/");
+        let is_there = home.is_empty() || self.0.iter().any(|(name, _)| name.starts_with(&format!("{home}/")));
+        match is_there {
+            true => Ok(Located { home: home.clone().into(), name: home.replace('/', ":").into() }),
+            false => Err(Box::new(Code::ImportRefused.error(format!("there is no `{home}`")))),
+        }
+    }
+
+    fn read(&mut self, home: &str) -> (Texts, Vec<Diagnostic>) {
+        let inside = |name: &str| name.strip_prefix(home).and_then(|it| it.strip_prefix('/')).is_some_and(|it| !it.contains('/'));
+        (self.0.iter().filter(|(name, _)| inside(name)).cloned().collect(), Vec::new())
+    }
+}
+
 /// Diagnostics of the case itself; one elsewhere is shown in full, so that no fixture hides it.
 fn diagnose(text: &str) -> (Sources, Vec<Diagnostic>) {
     // Most cases are about one thing; the stack around it is the same.
-    let whole = if text.contains("stack case") || text.starts_with("stack ") {
-        text.to_owned()
-    } else {
-        format!("{text}\nstack case {{}}\n")
+    let whole = match text.contains("stack case") || text.starts_with("stack ") {
+        true => text.to_owned(),
+        false => match text.find("#>>> ") {
+            // The lines of what follows stay what they are.
+            Some(at) if at > 0 => format!("{} stack case {{}}\n{}", text[..at].trim_end_matches('\n'), &text[at..]),
+            _ => format!("{text}\nstack case {{}}\n"),
+        },
     };
-    let checked = check(&whole);
+    let checked = check_directories(&whole);
     let mut sources = Sources::default();
     for (_, source) in checked.sources.iter() {
         sources.add(source.name.clone(), source.text.clone(), source.origin);

@@ -126,13 +126,16 @@ impl<'t> Checker<'t> {
                 self.say_outside_function(&format!("{name}.{}", item.node), until(0));
                 return None;
             }
-            let ids = self.tables.find_items(cx.scope, name, &item.node).to_vec();
+            let kind = self.tables.kinds[kind.at()].name.clone();
+            let ids = self.tables.find_items(cx.scope, &kind, &item.node).to_vec();
             if ids.is_empty() {
-                let kind = self.tables.kinds[kind.at()].name.clone();
                 self.unknown_item(cx, &kind, item, until(0));
                 return None;
             }
             return Some((self.item_ref(cx, &ids, until(0)), 1));
+        }
+        if let Some(import) = self.tables.directories[directory.at()].imports.get(name).copied() {
+            return self.import_root(cx, name, import.to, steps, span);
         }
         if let Some(provider) = self.schemas.providers.get(name).cloned() {
             return self.resource_root(cx, &provider, steps, span);
@@ -151,7 +154,8 @@ impl<'t> Checker<'t> {
                     self.say_unknown_name(name, span, "value", &[]);
                     return None;
                 }
-                let mut similar: Vec<String> = self.tables.kind_names(directory).into_iter().map(str::to_owned).collect();
+                let mut similar: Vec<String> = self.tables.kind_names(directory).iter().map(|it| it.to_string()).collect();
+                similar.extend(self.tables.directories[directory.at()].imports.keys().map(|it| it.to_string()));
                 similar.extend(self.schemas.providers.keys().map(|it| it.to_string()));
                 similar.extend(super::names::ROOTS.iter().map(|it| (*it).to_owned()));
                 similar.extend(cx.locals.iter().map(|local| local.name.to_string()));

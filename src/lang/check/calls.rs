@@ -7,7 +7,7 @@ use super::describe::{At, AtWhat, noun, quoted};
 use super::{Checker, FunctionParam, FunctionTypes};
 use crate::eval::builtins::{self, BuiltinDef, ParamNeed};
 use crate::lang::program;
-use crate::lang::resolve::{FunctionId, LIBRARY, OWN, nearest};
+use crate::lang::resolve::{FunctionId, LIBRARY, nearest};
 use crate::lang::syntax::tree;
 use crate::model::expr::{ExprKind, Reference};
 use crate::model::types::Bounds;
@@ -91,7 +91,7 @@ impl<'t> Checker<'t> {
     /// `instances(kind)`: every instance of a kind, by address.
     fn call_instances(&mut self, cx: &mut Cx, args: &'t [tree::Arg], span: Span) -> Typed {
         let name = match args {
-            [tree::Arg { name: None, value }] => value.as_name().map(|name| (name, value.span)),
+            [tree::Arg { name: None, value }] => super::imports::written(value).map(|name| (name, value.span)),
             _ => None,
         };
         let Some((name, name_span)) = name else {
@@ -99,9 +99,10 @@ impl<'t> Checker<'t> {
             return Typed::poison(span);
         };
         let directory = self.directory(cx);
-        let Some(kind) = self.tables.find_kind(directory, name) else {
-            if !self.tables.may_be_broken(directory, &[name]) {
-                let near = nearest(name, self.tables.kind_names(directory)).map(str::to_owned);
+        let Some(kind) = self.tables.find_kind(directory, &name) else {
+            if !self.tables.may_be_broken(directory, &[&name]) {
+                let known = self.tables.kind_names(directory);
+                let near = nearest(&name, known.iter().map(|it| &**it)).map(str::to_owned);
                 let diagnostic = Code::UnknownKind
                     .error(format!("there is no kind `{name}`"))
                     .label(name_span, "not defined in this stack or its imports")
@@ -114,7 +115,7 @@ impl<'t> Checker<'t> {
         Typed::new(ExprKind::Name(Reference::Instances(kind.clone())), span, Type::map(Type::Ref(kind)))
     }
 
-    fn call_own(&mut self, cx: &mut Cx, id: FunctionId, args: &'t [tree::Arg], span: Span) -> Typed {
+    pub(super) fn call_own(&mut self, cx: &mut Cx, id: FunctionId, args: &'t [tree::Arg], span: Span) -> Typed {
         let types = self.functions[id.at()].clone();
         let name = self.tables.functions[id.at()].ast.name.node.clone();
         let names: Vec<&str> = types.params.iter().map(|param| &*param.name).collect();
@@ -411,10 +412,10 @@ impl<'t> Checker<'t> {
             let result = Arc::new(self.type_of(&ast.result, directory));
             self.functions.push(Arc::new(FunctionTypes { params, result }));
         }
-        for at in [OWN, LIBRARY] {
-            let names: Vec<Name> = self.tables.directories[at.at()].functions.keys().cloned().collect();
+        for at in 0..self.tables.directories.len() {
+            let names: Vec<Name> = self.tables.directories[at].functions.keys().cloned().collect();
             for name in names.iter().filter(|name| builtins::find(name).is_some() || &***name == "instances") {
-                let id = self.tables.directories[at.at()].functions[name];
+                let id = self.tables.directories[at].functions[name];
                 let span = self.tables.functions[id.at()].span;
                 let diagnostic = Code::Duplicate
                     .error(format!("function `{name}` is defined twice"))

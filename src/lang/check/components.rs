@@ -359,9 +359,10 @@ impl<'t> Checker<'t> {
                 *next += 1;
                 if on_path.contains(&used) {
                     let from = open.iter().position(|(kind, _)| *kind == used).unwrap_or(0);
-                    let names: Vec<String> =
-                        open[from..].iter().map(|(kind, _)| format!("`{}`", self.tables.kinds[kind.at()].name)).collect();
-                    let name = self.tables.kinds[used.at()].name.clone();
+                    let directory = self.tables.kinds[used.at()].directory;
+                    let shown = |kind: KindId| self.tables.written_kind(directory, kind);
+                    let names: Vec<String> = open[from..].iter().map(|(kind, _)| format!("`{}`", shown(*kind))).collect();
+                    let name = shown(used);
                     let message = match names.len() {
                         1 => format!("component `{name}` uses itself"),
                         _ => format!("component `{name}` uses itself by way of {}", names[1..].join(", ")),

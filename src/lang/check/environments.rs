@@ -159,7 +159,7 @@ impl<'t> Checker<'t> {
     }
 
     fn say_unknown_placed(&mut self, name: &tree::Name) {
-        let mut known: Vec<String> = self.tables.kind_names(OWN).into_iter().map(str::to_owned).collect();
+        let mut known: Vec<String> = self.tables.kind_names(OWN).iter().map(|it| it.to_string()).collect();
         known.extend(self.tables.providers.iter().map(|(it, _)| it.name.as_ref().unwrap_or(&it.provider).node.to_string()));
         known.sort();
         let near = nearest(&name.node, known.iter().map(|it| &**it)).map(str::to_owned);

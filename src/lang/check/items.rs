@@ -27,7 +27,7 @@ impl<'t> Checker<'t> {
 
     pub(super) fn add_items(&mut self, items: &'t [Item], scope: ScopeId, body: &mut Body) {
         let of = self.tables.scope(scope);
-        let is_file_level = matches!(of.owner, Owner::Stack | Owner::Library) && of.path.is_empty() && !of.given;
+        let is_file_level = matches!(of.owner, Owner::Stack | Owner::Library | Owner::Import) && of.path.is_empty() && !of.given;
         for item in items {
             match &item.kind {
                 ItemKind::Let(it) => {
@@ -115,10 +115,11 @@ impl<'t> Checker<'t> {
         let head = self.head_of(id)?;
         let mut cx = self.head_cx(id)?;
         let name = self.tables.kinds[kind.at()].name.clone();
+        let written = &it.kind;
         let inputs = self.kinds[kind.at()].inputs.clone();
         let fields = FieldsOf::Inputs(&inputs);
-        let folded = self.fold(&mut cx, &it.body, &fields, &format!("`{name}`"), None, false, Level::Item);
-        let who = format!("`{name}.{}`", it.name.node);
+        let folded = self.fold(&mut cx, &it.body, &fields, &format!("`{written}`"), None, false, Level::Item);
+        let who = format!("`{written}.{}`", it.name.node);
         let declared = |input: &str| inputs.iter().find(|it| &*it.name == input).map(|it| it.declared);
         self.require_fields(&folded, &fields, &who, span, declared);
         let mut given: Vec<(Name, Expr, Span)> = Vec::with_capacity(folded.parts.len());
@@ -167,8 +168,8 @@ impl<'t> Checker<'t> {
                         self.made_from.push((kind, of, expr.span));
                     }
                 }
-                ExprKind::Name(Reference::Let(_, name)) => {
-                    let found = self.tables.find_let(scope, name);
+                ExprKind::Name(Reference::Let(place, name)) => {
+                    let found = self.tables.let_of(scope, *place, name);
                     if let Some(id) = found.filter(|id| lets.insert(*id))
                         && let Some(done) = self.lets[id.at()].done()
                     {
@@ -467,8 +468,8 @@ impl<'t> Checker<'t> {
                     reads.push(name.clone());
                 }
             }
-            ExprKind::Name(Reference::Let(_, name)) if depth < 30 => {
-                if let Some(id) = self.tables.find_let(scope, name)
+            ExprKind::Name(Reference::Let(place, name)) if depth < 30 => {
+                if let Some(id) = self.tables.let_of(scope, *place, name)
                     && let Some(done) = self.lets[id.at()].done()
                 {
                     self.reads_of(self.tables.lets[id.at()].scope, &done.value.value, reads, depth + 1);

@@ -8,7 +8,7 @@ use super::context::{Cx, Typed};
 use super::describe::{At, article, quoted};
 use super::fit::each_sensitive;
 use super::narrow::{Known, decide_with};
-use crate::lang::resolve::{ItemId, KindId, OWN, What};
+use crate::lang::resolve::{ItemId, KindId, What};
 use crate::lang::syntax::tree::{self, EntryKind, StepKind};
 use crate::model::expr::{Expr, ExprKind, Member, Reference};
 use crate::model::schema::Given;
@@ -16,7 +16,7 @@ use crate::model::{Code, Data, Name, Span, Type};
 
 impl<'t> Checker<'t> {
     pub(super) fn kind_id(&self, kind: &str) -> Option<KindId> {
-        self.tables.find_kind(OWN, kind)
+        self.tables.kinds_by_name.get(kind).copied()
     }
 
     /// `.name` of an instance; also how many steps that took.

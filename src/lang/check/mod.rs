@@ -15,6 +15,7 @@ mod describe;
 mod environments;
 mod fit;
 mod heads;
+mod imports;
 mod infer;
 mod items;
 mod lifecycle;
@@ -55,8 +56,9 @@ pub fn check(input: CheckInput) -> Checked {
     let mut diagnostics = Vec::new();
     resolve::start_over();
     let program = {
-        let tables = resolve::collect(&input.files, &input.library, &input.schemas, &mut diagnostics);
+        let tables = resolve::collect(&input, &mut diagnostics);
         let mut checker = Checker::new(tables, input.schemas.clone(), input.sources.clone(), diagnostics);
+        checker.stacks = input.stacks.clone();
         let program = checker.program(&input.files);
         diagnostics = checker.diagnostics;
         program
@@ -86,6 +88,8 @@ struct Checker<'t> {
     kinds: Vec<KindTypes>,
     functions: Vec<Arc<FunctionTypes>>,
     inputs: Arc<Vec<InputType>>,
+    /// Other stacks whose outputs are read.
+    stacks: Vec<program::OtherStack>,
     /// Where the fields of an object type are declared, by the address of the type, which is kept alive.
     declared: FxHashMap<usize, (Arc<ObjectType>, FxHashMap<Name, Span>)>,
     /// Which kind makes instances of which.
@@ -206,6 +210,7 @@ impl<'t> Checker<'t> {
             kinds: many(tables.kinds.len()).map(|_| KindTypes::default()).collect(),
             functions: Vec::new(),
             inputs: Arc::default(),
+            stacks: Vec::new(),
             declared: Default::default(),
             uses: Vec::new(),
             made_from: Vec::new(),
@@ -265,6 +270,7 @@ impl<'t> Checker<'t> {
             components,
             functions,
             directories,
+            stacks: std::mem::take(&mut self.stacks),
             moved,
             forget,
             policies,

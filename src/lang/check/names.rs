@@ -42,7 +42,7 @@ impl<'t> Checker<'t> {
         let scope = match of.owner {
             Owner::Library if self.directory(cx) != LIBRARY => Scope::Library,
             Owner::Stack if of.path.is_empty() && !of.given => Scope::File,
-            Owner::Library => Scope::File,
+            Owner::Library | Owner::Import => Scope::File,
             _ => Scope::Here,
         };
         let name = entry.ast.name.node.clone();
@@ -191,8 +191,16 @@ impl<'t> Checker<'t> {
         if self.tables.may_be_broken(directory, &[name]) {
             return;
         }
-        if self.tables.find_kind(directory, name).is_some() {
-            let example = self.tables.items_of(cx.scope, name).first().map_or("name", |(name, _)| name).to_owned();
+        if self.tables.directories[directory.at()].imports.contains_key(name) {
+            let diagnostic = Code::UnknownName
+                .error(format!("`{name}` is an import, not a value"))
+                .label(span, "names nothing in it")
+                .help(format!("write `{name}.NAME`"));
+            return self.say(diagnostic);
+        }
+        if let Some(kind) = self.tables.find_kind(directory, name) {
+            let kind = self.tables.kinds[kind.at()].name.clone();
+            let example = self.tables.items_of(cx.scope, &kind).first().map_or("name", |(name, _)| name).to_owned();
             let diagnostic = Code::UnknownName
                 .error(format!("`{name}` is a kind, not a value"))
                 .label(span, "names no instance")
@@ -244,7 +252,7 @@ impl<'t> Checker<'t> {
         match self.tables.scope(cx.scope).owner {
             _ if cx.function => Arc::default(),
             Owner::Stack => self.inputs.clone(),
-            Owner::Library => Arc::default(),
+            Owner::Library | Owner::Import => Arc::default(),
             Owner::Kind(kind) => self.kinds[kind.at()].inputs.clone(),
         }
     }
@@ -454,6 +462,14 @@ impl<'t> Checker<'t> {
         })
     }
 
+    /// A kind's name as the files of a directory write it.
+    pub(super) fn written(&self, directory: DirId, kind: &str) -> Name {
+        match self.kind_id(kind) {
+            Some(id) => self.tables.written_kind(directory, id),
+            None => kind.into(),
+        }
+    }
+
     pub(super) fn unknown_item(&mut self, cx: &Cx, kind: &str, name: &tree::Name, span: Span) {
         let directory = self.directory(cx);
         if self.tables.may_be_broken(directory, &[kind.rsplit('.').next().unwrap_or(kind), &name.node]) {
@@ -464,6 +480,9 @@ impl<'t> Checker<'t> {
             known.into_iter().map(|(name, span)| (format!("{kind}.{name}"), Some(span))).collect();
         let names: Vec<&str> = candidates.iter().map(|(it, _)| &it[kind.len() + 1..]).collect();
         let near = nearest(&name.node, names.iter().copied());
+        let kind = &self.written(directory, kind);
+        let candidates: Vec<(String, Option<Span>)> =
+            candidates.iter().zip(&names).map(|((_, span), name)| (format!("{kind}.{name}"), *span)).collect();
         let full = format!("{kind}.{}", name.node);
         let mut diagnostic =
             Code::UnknownName.error(format!("there is no `{full}`")).label(span, "not defined in this stack or its imports");

@@ -173,7 +173,7 @@ impl<'t> Checker<'t> {
         if self.tables.may_be_broken(directory, &[&text]) || self.tables.may_be_broken(directory, &[first]) {
             return None;
         }
-        let mut known: Vec<String> = self.tables.kind_names(directory).into_iter().map(str::to_owned).collect();
+        let mut known: Vec<String> = self.tables.kind_names(directory).iter().map(|it| it.to_string()).collect();
         let providers = self.schemas.providers.iter();
         known.extend(providers.flat_map(|(name, it)| it.kinds.keys().map(move |kind| format!("{name}.{kind}"))));
         let near = nearest(&text, known.iter().map(|it| &**it)).map(str::to_owned);

@@ -172,8 +172,8 @@ impl<'t> Checker<'t> {
                     }
                     None
                 }
-                Reference::Let(_, name) => {
-                    let id = self.tables.find_let(scope, name)?;
+                Reference::Let(place, name) => {
+                    let id = self.tables.let_of(scope, *place, name)?;
                     let value = self.lets[id.at()].done()?;
                     let late = self.late(self.tables.lets[id.at()].scope, &value.value.value, part, reads, next);
                     step(late, name.to_string())

@@ -4,6 +4,7 @@ use super::Checker;
 use super::describe::{At, AtWhat};
 use super::fit::holds_secret;
 use crate::lang::resolve::ScopeId;
+use crate::model::expr::Scope as LetPlace;
 use crate::model::expr::{Expr, ExprKind, ForClause, ListPart, MapPart, Member, Reference};
 use crate::model::{Code, Name, Span, Type};
 
@@ -56,10 +57,14 @@ impl<'t> Checker<'t> {
                     secret.then(|| vec![format!("input.{name}")])
                 }
             },
-            ExprKind::Name(Reference::Let(_, name)) => {
-                let id = match scope {
-                    Some(scope) => self.tables.find_let(scope, name)?,
-                    None => self.let_named(name, expr.span)?,
+            ExprKind::Name(Reference::Let(place, name)) => {
+                let id = match (scope, place) {
+                    (Some(scope), place) => self.tables.let_of(scope, *place, name)?,
+                    (None, LetPlace::Import(at)) => {
+                        let scope = self.tables.directories.get(*at as usize)?.scope?;
+                        self.tables.find_let(scope, name)?
+                    }
+                    (None, _) => self.let_named(name, expr.span)?,
                 };
                 let value = self.lets[id.at()].done()?;
                 if !holds_secret(&value.ty) {

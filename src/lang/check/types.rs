@@ -333,7 +333,8 @@ impl<'t> Checker<'t> {
                 return Type::Ref(self.tables.kinds[kind.at()].name.clone());
             }
             if !self.tables.may_be_broken(directory, &[&text]) {
-                let near = nearest(&text, self.tables.kind_names(directory)).map(str::to_owned);
+                let known = self.tables.kind_names(directory);
+                let near = nearest(&text, known.iter().map(|it| &**it)).map(str::to_owned);
                 let diagnostic = Code::UnknownKind
                     .error(format!("there is no kind `{text}`"))
                     .label(of.span, "not defined in this stack or its imports")
@@ -375,6 +376,13 @@ impl<'t> Checker<'t> {
             };
         }
         if self.tables.may_be_broken(directory, &[&path.segments[0].node]) {
+            return Type::Poison;
+        }
+        if let [import, rest] = &path.segments[..]
+            && let Some(imported) = self.tables.imported(directory, &import.node)
+        {
+            let known: Vec<Name> = imported.types.keys().cloned().collect();
+            self.say_not_in_import(&import.node, &rest.node, rest.span, "type", known);
             return Type::Poison;
         }
         let own = [directory, LIBRARY].map(|at| self.tables.directories[at.at()].types.keys().cloned().collect::<Vec<_>>());

@@ -2,30 +2,44 @@
 
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
+use super::imports;
 use super::nearest::nearest;
 use super::tables::*;
 use crate::lang::syntax::tree::{self, Item, ItemKind};
+use crate::lang::{CheckInput, Link};
 use crate::model::{Code, Diagnostic, Name, Schemas, Span};
 
-/// Collects the names of a program: the stack's own files and the standard library's.
-pub fn collect<'t>(
-    own: &'t [tree::File],
-    library: &'t [tree::File],
-    schemas: &Schemas,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Tables<'t> {
-    let mut collector = Collector { tables: Tables::default(), schemas, diagnostics };
+/// Collects the names of a program: the stack's own files, the standard library's, and those of imported directories.
+pub fn collect<'t>(input: &'t CheckInput, diagnostics: &mut Vec<Diagnostic>) -> Tables<'t> {
+    let mut collector = Collector { tables: Tables::default(), schemas: &input.schemas, links: &input.links, diagnostics };
+    let imported = input.imports.iter().map(|it| format!("{}:", it.name).into());
+    for prefix in ["".into(), "".into()].into_iter().chain(imported) {
+        collector.tables.directories.push(Directory { prefix, ..Directory::default() });
+    }
     let library_scope = collector.new_scope(None, LIBRARY, Owner::Library);
     let own_scope = collector.new_scope(Some(library_scope), OWN, Owner::Stack);
-    collector.tables.directories[LIBRARY.at()].scope = Some(library_scope);
-    collector.tables.directories[OWN.at()].scope = Some(own_scope);
+    // The library first, then what is imported before what imports it, then the stack.
+    let mut all: Vec<(&'t [tree::File], DirId, ScopeId)> = vec![(&input.library, LIBRARY, library_scope)];
+    for (at, import) in input.imports.iter().enumerate() {
+        let directory = DirId(at as u32 + 2);
+        all.push((&import.files, directory, collector.new_scope(Some(library_scope), directory, Owner::Import)));
+    }
+    all.push((&input.files, OWN, own_scope));
+    for (_, directory, scope) in &all {
+        collector.tables.directories[directory.at()].scope = Some(*scope);
+    }
     // Kinds first: an instance may stand before the component that it is of.
-    for (files, directory) in [(library, LIBRARY), (own, OWN)] {
-        files.iter().flat_map(|file| &file.items).for_each(|item| collector.definition(item, directory));
+    for (files, directory, _) in &all {
+        files.iter().flat_map(|file| &file.items).for_each(|item| collector.definition(item, *directory));
     }
     collector.refuse_shadowed_kinds();
-    for (files, scope) in [(library, library_scope), (own, own_scope)] {
-        files.iter().for_each(|file| collector.items(&file.items, scope));
+    for (files, _, scope) in &all {
+        files.iter().for_each(|file| collector.items(&file.items, *scope));
+    }
+    for (_, directory, scope) in &all {
+        collector.refuse_ambiguous_imports(*directory, *scope);
     }
     collector.tables
 }
@@ -33,6 +47,7 @@ pub fn collect<'t>(
 struct Collector<'t, 'a> {
     tables: Tables<'t>,
     schemas: &'a Schemas,
+    links: &'a FxHashMap<Span, Link>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -62,6 +77,9 @@ const ITEM_WORDS: [&str; 23] = [
     "adopt",
     "forget",
 ];
+
+/// Words with which references begin.
+const RESERVED: [&str; 5] = ["env", "self", "instances", "input", "secret"];
 
 impl<'t> Collector<'t, '_> {
     fn new_scope(&mut self, parent: Option<ScopeId>, directory: DirId, owner: Owner) -> ScopeId {
@@ -106,18 +124,16 @@ impl<'t> Collector<'t, '_> {
                 self.tables.functions.push(FunctionEntry { ast: function, doc: &item.doc, directory, span });
                 self.tables.directories[directory.at()].functions.insert(function.name.node.clone(), id);
             }
-            ItemKind::Import(import) => {
-                let into = &mut self.tables.directories[directory.at()];
-                match &import.alias {
-                    Some(alias) => drop(into.imports.insert(alias.node.clone())),
-                    None => into.opaque = true,
+            ItemKind::Import(import) => match (&import.alias, imports::implied_name(&import.path.node)) {
+                (Some(alias), _) => self.import(alias.node.clone(), alias.span, item.span, directory),
+                (None, Some(name)) => self.import(name, import.path.span, item.span, directory),
+                (None, None) => {
+                    self.tables.directories[directory.at()].opaque = true;
+                    let diagnostic = imports::without_name(import);
+                    self.say(diagnostic);
                 }
-                self.not_yet(item.span, "`import`", "copy the definitions into the stack's directory");
-            }
-            ItemKind::ImportStack(import) => {
-                self.tables.directories[directory.at()].imports.insert(import.alias.node.clone());
-                self.not_yet(item.span, "`import stack`", "take what is needed as an `input`");
-            }
+            },
+            ItemKind::ImportStack(import) => self.import(import.alias.node.clone(), import.alias.span, item.span, directory),
             ItemKind::Error(broken) => self.tables.broken.push(broken.words.iter().map(|word| word.node.clone()).collect()),
             _ => {}
         }
@@ -143,7 +159,10 @@ impl<'t> Collector<'t, '_> {
         let id = KindId(self.tables.kinds.len() as u32);
         let parent = self.tables.directories[directory.at()].scope;
         let scope = self.new_scope(parent, directory, Owner::Kind(id));
-        self.tables.directories[directory.at()].kinds.insert(name.clone(), id);
+        let into = &mut self.tables.directories[directory.at()];
+        into.kinds.insert(name.clone(), id);
+        let name: Name = if into.prefix.is_empty() { name } else { format!("{}{name}", into.prefix).into() };
+        self.tables.kinds_by_name.entry(name.clone()).or_insert(id);
         self.tables.kinds.push(KindEntry {
             name,
             ast: component,
@@ -157,6 +176,52 @@ impl<'t> Collector<'t, '_> {
             output_values: Vec::new(),
             span,
         });
+    }
+
+    /// Gives an import its name.
+    fn import(&mut self, name: Name, span: Span, item: Span, directory: DirId) {
+        let to = match self.links.get(&item) {
+            Some(Link::Directory(at)) => Imported::Directory(DirId(at + 2)),
+            Some(Link::Stack(at)) => Imported::Stack(StackId(*at)),
+            None => Imported::Unread,
+        };
+        let first = self.tables.directories[directory.at()].imports.get(&name).map(|it| it.span);
+        match first {
+            Some(first) => {
+                self.duplicate(&format!("the import `{name}`"), span, first, Some("give the second one another name with `as`"))
+            }
+            None => drop(self.tables.directories[directory.at()].imports.insert(name, ImportEntry { to, span })),
+        }
+    }
+
+    /// The name of an import may stand for nothing else where it is seen.
+    fn refuse_ambiguous_imports(&mut self, directory: DirId, scope: ScopeId) {
+        let mut imports: Vec<(Name, Span)> =
+            self.tables.directories[directory.at()].imports.iter().map(|(name, it)| (name.clone(), it.span)).collect();
+        imports.sort();
+        for (name, span) in imports {
+            let is = if self.tables.find_kind(directory, &name).is_some() {
+                "a kind"
+            } else if self.schemas.providers.contains_key(&name) || self.tables.named_provider(&name).is_some() {
+                "a provider"
+            } else if self.tables.scope(scope).lets.contains_key(&name) {
+                "a value"
+            } else if ITEM_WORDS.contains(&&*name) || RESERVED.contains(&&*name) {
+                "a word of the language"
+            } else {
+                continue;
+            };
+            let diagnostic = Code::Ambiguous
+                .error(format!("an import cannot be called `{name}`"))
+                .label(span, format!("is {is} too"))
+                .help("choose another name with `as`");
+            self.say(diagnostic);
+        }
+    }
+
+    /// Items that an imported directory may hold besides definitions, and a stack, about which more is said.
+    fn belongs_to_import(&self, item: &Item, place: Place) -> bool {
+        place == Place::Import && matches!(item.kind, ItemKind::Policy(_) | ItemKind::Test(_) | ItemKind::Stack(_))
     }
 
     /// A kind of the stack may not bear the name of one of the library: state could not tell their addresses apart.
@@ -196,15 +261,22 @@ impl<'t> Collector<'t, '_> {
             | ItemKind::Moved(_)
             | ItemKind::Adopt(_)
             | ItemKind::Forget(_)
-                if place != Place::Stack =>
+                if place != Place::Stack && !self.belongs_to_import(item, place) =>
             {
                 self.misplaced(item, "stands at the top of a stack's file")
             }
-            ItemKind::Policy(_) if !matches!(place, Place::Stack | Place::Library) => {
+            ItemKind::Policy(_) if !matches!(place, Place::Stack | Place::Library | Place::Import) => {
                 self.misplaced(item, "stands at the top of a file")
             }
+            // Those of an import are run where it is by itself.
+            ItemKind::Test(_) if place == Place::Import => {}
+            ItemKind::Stack(_) if place == Place::Import => {
+                let diagnostic = imports::is_a_stack(item);
+                self.say(diagnostic);
+            }
+            ItemKind::ImportStack(_) if place == Place::Import => self.misplaced(item, "stands at the top of a stack's file"),
             ItemKind::Component(_) | ItemKind::Type(_) | ItemKind::Fn(_) | ItemKind::Import(_) | ItemKind::ImportStack(_)
-                if !matches!(place, Place::Stack | Place::Library) =>
+                if !matches!(place, Place::Stack | Place::Library | Place::Import) =>
             {
                 self.misplaced(item, "stands at the top of a file")
             }
@@ -216,7 +288,7 @@ impl<'t> Collector<'t, '_> {
             | ItemKind::If(_)
             | ItemKind::Rollout(_)
             | ItemKind::Require(_)
-                if place == Place::Library =>
+                if matches!(place, Place::Library | Place::Import) =>
             {
                 self.misplaced(item, "stands in a component or a stack")
             }
@@ -273,11 +345,14 @@ impl<'t> Collector<'t, '_> {
                 _ => self.misplaced(item, "stands in a component"),
             },
             ItemKind::Instance(instance) => {
-                let kind: Name = instance.kind.to_string().into();
+                let mut kind: Name = instance.kind.to_string().into();
                 let span = Span { end: instance.name.span.end, ..item.span };
                 let directory = self.tables.scope(scope).directory;
                 let what = match self.tables.find_kind(directory, &kind) {
-                    Some(id) => What::Instance(instance, id),
+                    Some(id) => {
+                        kind = self.tables.kinds[id.at()].name.clone();
+                        What::Instance(instance, id)
+                    }
                     None => {
                         self.unknown_kind(instance, &kind, directory);
                         What::Unknown
@@ -318,7 +393,7 @@ impl<'t> Collector<'t, '_> {
             ItemKind::Test(test) => self.test(test, item, scope),
             ItemKind::Error(broken) => {
                 // Those at file level were seen with the definitions.
-                if !matches!(place, Place::Stack | Place::Library) {
+                if !matches!(place, Place::Stack | Place::Library | Place::Import) {
                     self.tables.broken.push(broken.words.iter().map(|word| word.node.clone()).collect())
                 }
             }
@@ -535,7 +610,8 @@ impl<'t> Collector<'t, '_> {
         if self.tables.may_be_broken(directory, &[kind]) || self.tables.may_be_broken(directory, &[&first.node]) {
             return;
         }
-        let near = nearest(kind, self.tables.kind_names(directory));
+        let known = self.tables.kind_names(directory);
+        let near = nearest(kind, known.iter().map(|it| &**it));
         let mut diagnostic = Code::UnknownKind
             .error(format!("there is no kind `{kind}`"))
             .label(instance.kind.span, "not defined in this stack or its imports");
@@ -573,6 +649,7 @@ impl<'t> Collector<'t, '_> {
             _ if it.given => Place::Given,
             Owner::Stack => Place::Stack,
             Owner::Library => Place::Library,
+            Owner::Import => Place::Import,
             Owner::Kind(_) if it.clause.is_some() => Place::Clause,
             Owner::Kind(_) => Place::Component,
         }
@@ -612,6 +689,7 @@ enum Place {
     /// The items of a `given`.
     Given,
     Library,
+    Import,
     Component,
     Clause,
     Branch,

@@ -5,6 +5,7 @@
 
 mod collect;
 mod free;
+mod imports;
 mod nearest;
 mod tables;
 

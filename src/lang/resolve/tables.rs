@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
 use crate::lang::syntax::tree;
+use crate::model::expr::Scope as LetPlace;
 use crate::model::{Kind, Name, Span};
 
 macro_rules! ids {
@@ -20,7 +21,7 @@ macro_rules! ids {
 }
 
 ids! {
-    /// The stack's own directory is 0, the standard library 1.
+    /// The stack's own directory is 0, the standard library 1, imported directories follow.
     DirId,
     /// A place in [`Tables::scopes`].
     ScopeId,
@@ -36,6 +37,8 @@ ids! {
     TypeId,
     /// A place in [`Tables::ifs`].
     IfId,
+    /// A place in [`crate::lang::CheckInput::stacks`], and in the program's.
+    StackId,
 }
 
 /// The stack's own directory.
@@ -45,11 +48,13 @@ pub const LIBRARY: DirId = DirId(1);
 
 #[derive(Default)]
 pub struct Tables<'t> {
-    pub directories: [Directory; 2],
+    pub directories: Vec<Directory>,
     pub scopes: Vec<Scope>,
     pub lets: Vec<LetEntry<'t>>,
     pub items: Vec<ItemEntry<'t>>,
     pub kinds: Vec<KindEntry<'t>>,
+    /// Kinds by the names that state knows them by.
+    pub kinds_by_name: FxHashMap<Name, KindId>,
     pub functions: Vec<FunctionEntry<'t>>,
     pub types: Vec<TypeEntry<'t>>,
     pub ifs: Vec<IfEntry<'t>>,
@@ -74,17 +79,37 @@ pub struct Directory {
     pub kinds: FxHashMap<Name, KindId>,
     pub functions: FxHashMap<Name, FunctionId>,
     pub types: FxHashMap<Name, TypeId>,
-    /// Names of imports, which this version does not read.
-    pub imports: FxHashSet<Name>,
-    /// An import without a name was refused: any unknown name may come from it.
+    /// By the name that they have here.
+    pub imports: FxHashMap<Name, ImportEntry>,
+    /// An import has no name, which was said: any unknown name may come from it.
     pub opaque: bool,
+    /// Its path as part of addresses, with `:` after it; empty for the stack's own and the library.
+    pub prefix: Name,
     pub scope: Option<ScopeId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ImportEntry {
+    pub to: Imported,
+    /// What gives it its name: the alias, else the path.
+    pub span: Span,
+}
+
+/// What stands behind an import.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Imported {
+    Directory(DirId),
+    Stack(StackId),
+    /// It could not be read, which was said: it may define any name.
+    Unread,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Owner {
     Stack,
     Library,
+    /// An imported directory.
+    Import,
     Kind(KindId),
 }
 
@@ -136,6 +161,7 @@ pub struct ItemEntry<'t> {
 }
 
 pub struct KindEntry<'t> {
+    /// As state knows it: `service`, `modules:net:vpc`.
     pub name: Name,
     pub ast: &'t tree::Component,
     pub doc: &'t tree::Doc,
@@ -248,32 +274,79 @@ impl<'t> Tables<'t> {
         find(&self.directories[from.at()]).or_else(|| find(&self.directories[LIBRARY.at()]))
     }
 
+    /// The kind that is written so there: `service`, or `net.vpc` of an import.
     pub fn find_kind(&self, from: DirId, name: &str) -> Option<KindId> {
-        self.lookup(from, |it| it.kinds.get(name).copied())
+        match name.split_once('.') {
+            None => self.lookup(from, |it| it.kinds.get(name).copied()),
+            Some((import, name)) => self.imported(from, import)?.kinds.get(name).copied(),
+        }
     }
 
+    /// The type that is written so there: `port`, or `net.port` of an import.
     pub fn find_type(&self, from: DirId, name: &str) -> Option<TypeId> {
-        self.lookup(from, |it| it.types.get(name).copied())
+        match name.split_once('.') {
+            None => self.lookup(from, |it| it.types.get(name).copied()),
+            Some((import, name)) => self.imported(from, import)?.types.get(name).copied(),
+        }
+    }
+
+    /// The directory that has this name in another.
+    pub fn imported(&self, from: DirId, import: &str) -> Option<&Directory> {
+        match self.directories[from.at()].imports.get(import)?.to {
+            Imported::Directory(at) => Some(&self.directories[at.at()]),
+            Imported::Stack(_) | Imported::Unread => None,
+        }
+    }
+
+    /// The `let` that a checked reference means, seen from `from`.
+    pub fn let_of(&self, from: ScopeId, place: LetPlace, name: &str) -> Option<LetId> {
+        let of_file = |at: usize| self.scope(self.directories.get(at)?.scope?).lets.get(name).copied();
+        match place {
+            LetPlace::Import(at) => of_file(at as usize),
+            LetPlace::Library => of_file(LIBRARY.at()),
+            LetPlace::Here | LetPlace::File => self.find_let(from, name),
+        }
     }
 
     pub fn find_function(&self, from: DirId, name: &str) -> Option<FunctionId> {
         self.lookup(from, |it| it.functions.get(name).copied())
     }
 
-    /// All kinds by name, in order.
-    pub fn kind_names(&self, from: DirId) -> Vec<&str> {
-        let mut names: Vec<_> =
-            [from, LIBRARY].iter().flat_map(|at| self.directories[at.at()].kinds.keys()).map(|it| &**it).collect();
+    /// All kinds by name, in order; those of imports as `net.vpc`.
+    pub fn kind_names(&self, from: DirId) -> Vec<Name> {
+        let near = [from, LIBRARY];
+        let mut names: Vec<Name> = near.iter().flat_map(|at| self.directories[at.at()].kinds.keys()).cloned().collect();
+        for import in self.directories[from.at()].imports.keys() {
+            let kinds = self.imported(from, import).into_iter().flat_map(|it| it.kinds.keys());
+            names.extend(kinds.map(|kind| Name::from(format!("{import}.{kind}"))));
+        }
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// How a kind is written in a directory: its short name there, or through an import; the name in state where neither is.
+    pub fn written_kind(&self, from: DirId, kind: KindId) -> Name {
+        let entry = &self.kinds[kind.at()];
+        let short = &entry.name[self.directories[entry.directory.at()].prefix.len()..];
+        if entry.directory == from || entry.directory == LIBRARY {
+            return short.into();
+        }
+        let imports = &self.directories[from.at()].imports;
+        let leads = |it: &ImportEntry| it.to == Imported::Directory(entry.directory);
+        let mut imports: Vec<&Name> = imports.iter().filter(|(_, it)| leads(it)).map(|(alias, _)| alias).collect();
+        imports.sort_unstable();
+        imports.first().map_or_else(|| entry.name.clone(), |alias| format!("{alias}.{short}").into())
     }
 
     /// Whether an item that did not parse, or an import that was not read, may define this.
     pub fn may_be_broken(&self, from: DirId, names: &[&str]) -> bool {
         let directory = &self.directories[from.at()];
         directory.opaque
-            || names.first().is_some_and(|first| directory.imports.contains(*first))
+            || names.first().is_some_and(|first| {
+                let import = first.split('.').next().and_then(|it| directory.imports.get(it));
+                import.is_some_and(|it| it.to == Imported::Unread)
+            })
             || self.broken.iter().any(|words| names.iter().all(|name| words.iter().any(|word| &**word == *name)))
     }
 

@@ -217,7 +217,8 @@ impl<'t> Builder<'t> {
             Rule::environment => ItemKind::Environment(self.named(inner)),
             Rule::import_stack => {
                 let path = self.constant_text(next(&mut inner));
-                ItemKind::ImportStack(ImportStack { path, alias: self.declared(next(&mut inner)) })
+                let alias = self.declared(next(&mut inner));
+                ItemKind::ImportStack(ImportStack { path, alias, environment: inner.next().map(|pair| self.name(pair)) })
             }
             Rule::import => {
                 let path = self.constant_text(next(&mut inner));

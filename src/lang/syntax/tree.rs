@@ -230,6 +230,8 @@ pub struct Import {
 pub struct ImportStack {
     pub path: Name,
     pub alias: Name,
+    /// `in ENV`: the environment of the other stack whose state is read.
+    pub environment: Option<Name>,
 }
 
 #[derive(Clone, Debug)]
