@@ -86,6 +86,8 @@ pub enum Command {
     Show(ShowArgs),
     /// Where a value comes from, step by step
     Why(WhyArgs),
+    /// What an expression is worth in the stack's scope
+    Eval(EvalArgs),
     /// The outputs of an environment
     Output(OutputArgs),
     /// What depends on what
@@ -234,6 +236,18 @@ pub struct ShowArgs {
 pub struct WhyArgs {
     /// `ADDRESS` or `ADDRESS.field`
     pub what: String,
+    #[command(flatten)]
+    pub given: GivenArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct EvalArgs {
+    /// Such as `service.api.url` or `[for d in database : d.host]`
+    #[arg(value_name = "EXPR", allow_negative_numbers = true)]
+    pub expression: String,
+    /// Show its type, not its value
+    #[arg(long)]
+    pub r#type: bool,
     #[command(flatten)]
     pub given: GivenArgs,
 }

@@ -3,11 +3,15 @@
 use std::cell::Cell;
 
 use super::Outcome;
-use crate::model::{Code, Span};
+use crate::model::{Code, Data, Span, Value};
 
 const STEPS_MAX: u64 = 100_000_000;
 /// Evaluations inside evaluations: expressions, calls, names that stand for expressions.
 const DEPTH_MAX: u32 = 20_000;
+/// Elements and entries in one value, those inside of others counted; 64 bytes of a text count as one.
+const PARTS_MAX: u64 = 4_000_000;
+/// Lists and maps inside of each other in one value.
+const VALUE_DEPTH_MAX: u32 = 128;
 
 /// What is left of the steps and the depth that an evaluation may use; shared by all that belongs to one program.
 #[derive(Debug)]
@@ -49,6 +53,29 @@ impl Budget {
         }
     }
 
+    /// Refuses a value that is larger or deeper than anything that reads it should have to bear. A few lines can name one that
+    /// would fill every memory: what stands in it twice is counted twice.
+    ///
+    /// Errors: [`Code::Limit`].
+    pub fn bound(&self, value: &Value, span: Span) -> Outcome<()> {
+        if !matches!(value.data, Data::List(_) | Data::Map(_) | Data::Variant(..)) {
+            return Ok(());
+        }
+        let mut parts = 0;
+        match measure(value, 0, &mut parts) {
+            Measured::Fits => self.charge(parts / 8, span),
+            Measured::Large => Err(Box::new(
+                Code::Limit
+                    .error("a value has at most 4,000,000 parts")
+                    .label(span, "this one has more")
+                    .help("look for a list or an object that holds another several times"),
+            )),
+            Measured::Deep => {
+                Err(Box::new(Code::Limit.error("a value is nested at most 128 deep").label(span, "this one is nested deeper")))
+            }
+        }
+    }
+
     /// Runs something one level deeper, on a stack that grows.
     ///
     /// Errors: [`Code::Limit`] when it is too deep.
@@ -64,4 +91,30 @@ impl Budget {
         self.depth.set(depth);
         result
     }
+}
+
+#[derive(PartialEq, Eq)]
+enum Measured {
+    Fits,
+    Large,
+    Deep,
+}
+
+fn measure(value: &Value, depth: u32, parts: &mut u64) -> Measured {
+    *parts += match &value.data {
+        Data::Text(text) => 1 + text.len() as u64 / 64,
+        _ => 1,
+    };
+    if *parts > PARTS_MAX {
+        return Measured::Large;
+    }
+    if depth > VALUE_DEPTH_MAX {
+        return Measured::Deep;
+    }
+    let inside: &mut dyn Iterator<Item = &Value> = match &value.data {
+        Data::List(items) => &mut items.iter(),
+        Data::Map(fields) | Data::Variant(_, fields) => &mut fields.values(),
+        _ => return Measured::Fits,
+    };
+    inside.map(|part| measure(part, depth + 1, parts)).find(|it| *it != Measured::Fits).unwrap_or(Measured::Fits)
 }

@@ -22,6 +22,7 @@ fn json(out: &mut String, value: &Value, depth: usize) -> Result<(), String> {
     if depth > DEPTH_MAX {
         return Err("the value is nested deeper than 128".into());
     }
+    fits(out)?;
     match &value.data {
         Data::List(items) => {
             out.push('[');
@@ -44,6 +45,14 @@ fn json(out: &mut String, value: &Value, depth: usize) -> Result<(), String> {
         _ => scalar(out, value)?,
     }
     Ok(())
+}
+
+/// Texts end here before they fill the memory.
+fn fits(out: &str) -> Result<(), String> {
+    match super::builtins::bounded(out.len()) {
+        Ok(()) => Ok(()),
+        Err(_) => Err("the text would be longer than 16 MiB".into()),
+    }
 }
 
 fn scalar(out: &mut String, value: &Value) -> Result<(), String> {
@@ -110,6 +119,7 @@ fn yaml(out: &mut String, value: &Value, indent: usize, fresh: bool) -> Result<(
     if indent > 2 * DEPTH_MAX {
         return Err("the value is nested deeper than 128".into());
     }
+    fits(out)?;
     match &value.data {
         Data::List(items) if items.is_empty() => out.push_str("[]\n"),
         Data::Map(fields) if fields.is_empty() => out.push_str("{}\n"),

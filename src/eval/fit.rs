@@ -262,8 +262,7 @@ fn matches(pattern: &Name, text: &str) -> bool {
         if compiled.len() > 256 {
             compiled.clear();
         }
-        let regex =
-            compiled.entry(pattern.clone()).or_insert_with(|| regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().ok());
+        let regex = compiled.entry(pattern.clone()).or_insert_with(|| super::builtins::compile(pattern).ok());
         // The checker has refused patterns that do not compile.
         regex.as_ref().is_none_or(|regex| regex.is_match(text))
     })

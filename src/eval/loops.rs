@@ -152,6 +152,8 @@ impl Evaluator<'_> {
                 // How many rounds there are tells of a collection that is secret as a whole.
                 out.secret |= collection.mark.secret;
                 let mut round = |k: Value, v: Value, locals: &mut Locals| -> Outcome<()> {
+                    // Also a round that makes nothing is a round.
+                    self.names.budget().charge(1, span)?;
                     if let Some(slot) = key {
                         locals.push((*slot, k));
                     }

@@ -7,8 +7,10 @@
 //! An unknown resource stands for the object of its attributes: its type is [`Type::Resource`], its rest an attribute with an
 //! empty path. Reading a field of it asks [`Names::attribute`].
 
+mod access;
 mod budget;
 pub mod builtins;
+mod calls;
 pub mod encode;
 mod fit;
 mod loops;
@@ -16,6 +18,7 @@ mod operators;
 pub mod promql;
 mod residual;
 mod run;
+mod typing;
 
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ pub use budget::Budget;
 pub use builtins::{Nothing, Outside, join};
 pub use fit::fit;
 pub use residual::walk;
+pub use typing::type_of;
 
 use crate::model::expr::{Member, Reference};
 use crate::model::value::Reference as InstanceRef;
@@ -52,6 +56,11 @@ pub trait Names {
     /// How near a source is to whoever runs the program: the text that a value is said to come from is the nearest one that took
     /// part. 0 for the engine, more for the library, for the user's files, for a value that was given from outside.
     fn nearness(&self, source: SourceId) -> u8;
+}
+
+/// Why a regular expression cannot be used, as a clause: it does not parse, or is too large once compiled.
+pub fn pattern_problem(pattern: &str) -> Option<String> {
+    builtins::compile(pattern).err()
 }
 
 /// A function of the program: its parameters are the slots from 0 on.

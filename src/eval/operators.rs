@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
-use super::builtins::units::{add, decimal, negate, order};
+use super::builtins::units::{add, decimal, kept, negate, order};
 use super::encode::sort_of;
 use super::promql;
 use crate::model::expr::{Binary, Unary};
@@ -116,15 +116,15 @@ fn times(a: &Data, b: &Data) -> Computed {
             let (nanos, hour) = (Decimal::from(*nanos), Decimal::from(3_600_000_000_000i64));
             // Multiplied first, so that what is whole stays whole.
             let product = rate.checked_mul(nanos).and_then(|product| product.checked_div(hour));
-            product.or_else(|| rate.checked_mul(nanos / hour)).map(Data::Number).ok_or_else(too_large)
+            product.or_else(|| rate.checked_mul(nanos / hour)).and_then(kept).map(Data::Number).ok_or_else(too_large)
         }
         // Two percents are numbers that multiply; a percent of a percent is a percent.
-        (Data::Percent(a), Data::Percent(b)) => a.checked_mul(*b).map(Data::Percent).ok_or_else(too_large),
+        (Data::Percent(a), Data::Percent(b)) => a.checked_mul(*b).and_then(kept).map(Data::Percent).ok_or_else(too_large),
         (unit, factor) | (factor, unit) if is_unit(unit) && decimal(factor).is_some() => {
             scaled(unit, decimal(factor).expect("it was just seen to be a number"))
         }
         _ => match (decimal(a), decimal(b)) {
-            (Some(a), Some(b)) => a.checked_mul(b).map(Data::Number).ok_or_else(too_large),
+            (Some(a), Some(b)) => a.checked_mul(b).and_then(kept).map(Data::Number).ok_or_else(too_large),
             _ => Err(operands(Binary::Times, a, b)),
         },
     }
@@ -134,7 +134,7 @@ fn divide(a: &Data, b: &Data) -> Computed {
     let failed = || arithmetic("the quotient is too large");
     let ratio = |a: Decimal, b: Decimal| match b.is_zero() {
         true => Err(arithmetic("this divides by zero")),
-        false => a.checked_div(b).map(Data::Number).ok_or_else(failed),
+        false => a.checked_div(b).and_then(kept).map(Data::Number).ok_or_else(failed),
     };
     match (a, b) {
         (Data::Duration(a), Data::Duration(b)) | (Data::Size(a), Data::Size(b)) => ratio((*a).into(), (*b).into()),
@@ -158,17 +158,21 @@ fn is_unit(data: &Data) -> bool {
 }
 
 fn scaled(unit: &Data, factor: Decimal) -> Computed {
-    through(unit, |amount| amount.checked_mul(factor))
+    through(unit, |amount| amount.checked_mul(factor).and_then(kept))
 }
 
 fn parted(unit: &Data, divisor: Decimal) -> Computed {
-    through(unit, |amount| amount.checked_div(divisor))
+    through(unit, |amount| amount.checked_div(divisor).and_then(kept))
 }
 
 /// A unit whose amount changes; whole base units are rounded half to even.
 fn through(unit: &Data, change: impl Fn(Decimal) -> Option<Decimal>) -> Computed {
     let failed = || arithmetic("the result is too large");
-    let whole = |amount: i64| change(amount.into()).and_then(|it| it.round().to_i64()).ok_or_else(failed);
+    let whole = |amount: i64| {
+        change(amount.into())
+            .and_then(|it| it.round_dp_with_strategy(0, rust_decimal::RoundingStrategy::MidpointNearestEven).to_i64())
+            .ok_or_else(failed)
+    };
     let exact = |amount: Decimal| change(amount).ok_or_else(failed);
     Ok(match unit {
         Data::Duration(nanos) => Data::Duration(whole(*nanos)?),

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::builtins::{self, Arguments, Problem};
+use super::builtins;
+use super::calls::problem;
 use super::encode::sort_of;
 use super::fit::{Fitting, may_be_null};
-use super::loops::{Leaf, marked};
+use super::loops::Leaf;
 use super::operators::{self, NoResult};
+use super::typing::type_of;
 use super::{Names, Outcome, promql, residual};
-use crate::model::expr::{Binary, Builtin, ExprKind, ListPart, MapPart, Member, Pattern, Reference, Unary};
-use crate::model::value::{Mark, Metric, Reference as InstanceRef};
+use crate::model::expr::{Binary, ExprKind, ListPart, MapPart, Pattern, Unary};
+use crate::model::value::{Mark, Metric};
 use crate::model::{Code, Data, Diagnostic, Expr, Fields, Name, Slot, Span, Type, Value};
 
 /// Variables and their values, the innermost last.
@@ -52,6 +54,9 @@ impl Evaluator<'_> {
         let budget = self.names.budget();
         budget.charge(1, span)?;
         let mut value = budget.deeper(span, || self.eval_deep(expr, locals, level))?;
+        if !matches!(expr.kind, ExprKind::Name(_) | ExprKind::Field { .. } | ExprKind::Index { .. } | ExprKind::If(..)) {
+            budget.bound(&value, span)?;
+        }
         if matches!(
             expr.kind,
             ExprKind::Name(_) | ExprKind::Member { .. } | ExprKind::Field { .. } | ExprKind::Index { .. } | ExprKind::Call(..)
@@ -110,7 +115,7 @@ impl Evaluator<'_> {
             ExprKind::ForList { clauses, item } => self.comprehend(clauses, &Leaf::Item(item), locals, level, span),
             ExprKind::ForMap { clauses, key, value } => self.comprehend(clauses, &Leaf::Entry(key, value), locals, level, span),
             ExprKind::Variant(label, object) => self.variant(label, object, locals, level, span),
-            ExprKind::Builtin(builtin, arguments) => self.builtin(*builtin, arguments, locals, level, span),
+            ExprKind::Builtin(builtin, arguments) => self.builtin(builtin, arguments, locals, level, span),
             ExprKind::Call(place, arguments) => {
                 let callee = self.names.function(*place).ok_or_else(|| bug("the function does not exist", span))?;
                 let mut frame = Locals::with_capacity(arguments.len());
@@ -147,21 +152,21 @@ impl Evaluator<'_> {
         }
     }
 
-    fn unknown(&self, kind: ExprKind, ty: Type, of: &[&Value], span: Span) -> Value {
+    pub fn unknown(&self, kind: ExprKind, ty: Type, of: &[&Value], span: Span) -> Value {
         let mut value = residual::unknown(kind, ty, of, span);
         value.mark.origin = self.origin(of, span);
         value
     }
 
     /// A value that was computed from these.
-    fn made(&self, data: Data, of: &[&Value], span: Span) -> Value {
+    pub fn made(&self, data: Data, of: &[&Value], span: Span) -> Value {
         let mut mark = Mark::at(self.origin(of, span));
         of.iter().for_each(|part| taint(&mut mark, part));
         Value { data, mark }
     }
 
     /// The text that a computed value is said to come from: the nearest that took part, the computation itself if none is nearer.
-    fn origin(&self, of: &[&Value], span: Span) -> Span {
+    pub fn origin(&self, of: &[&Value], span: Span) -> Span {
         of.iter().map(|value| value.mark.origin).fold(span, |best, it| self.nearer(best, it))
     }
 
@@ -237,126 +242,6 @@ impl Evaluator<'_> {
         }
         let metric = Metric { promql: text.trim().into(), unit: Type::NUMBER, source };
         Ok(self.made(Data::Metric(Arc::new(metric)), &of, span))
-    }
-
-    fn field(&self, of: Value, name: &Name, optional: bool, span: Span) -> Outcome<Value> {
-        let found = match &of.data {
-            Data::Null if optional => return Ok(of),
-            Data::Map(fields) => fields.get(name).cloned().unwrap_or_else(|| Value::null().at(of.mark.origin)),
-            Data::Range(ends) if &**name == "min" => ends.0.clone(),
-            Data::Range(ends) if &**name == "max" => ends.1.clone(),
-            Data::Metric(metric) => match &**name {
-                "promql" => Value::text(metric.promql.clone()),
-                "unit" => Value::text(metric.unit.to_string()),
-                _ => metric.source.as_ref().map_or(Value::null(), |source| Value::text(source.as_str())),
-            }
-            .at(of.mark.origin),
-            Data::Condition(condition) => match &**name {
-                "promql" => Value::text(condition.promql.clone()),
-                _ => condition.source.as_ref().map_or(Value::null(), |source| Value::text(source.as_str())),
-            }
-            .at(of.mark.origin),
-            Data::Unknown(unknown) => {
-                if let Some(resource) = resource_of(&of) {
-                    return self.names.attribute(&resource.address, &resource.kind, name, span);
-                }
-                let ty = match unknown.ty.bare() {
-                    Type::Object(object) => object.fields.get(name).map_or(Type::Any, |field| match field.need {
-                        crate::model::types::Need::Absent => field.ty.clone().optional(),
-                        _ => field.ty.clone(),
-                    }),
-                    Type::Map(of) => (**of).clone(),
-                    _ => Type::Any,
-                };
-                let ty = if may_be_null(&unknown.ty) { ty.optional() } else { ty };
-                let inner = Box::new(self.expression(&of, span)?);
-                let kind = ExprKind::Field { of: inner, name: name.clone(), optional };
-                return Ok(self.unknown(kind, ty, &[&of], span));
-            }
-            other => {
-                return Err(Box::new(
-                    Code::WrongType.error(format!("{} has no field `{name}`", sort_of(other))).label(span, "expected an object"),
-                ));
-            }
-        };
-        Ok(marked(&found, &of))
-    }
-
-    fn index(&self, of: Value, key: Value, optional: bool, span: Span) -> Outcome<Value> {
-        if of.is_unknown() || key.is_unknown() {
-            let ty = match (type_of(&of).bare(), optional) {
-                (Type::List(of, _) | Type::Map(of), false) => (**of).clone(),
-                _ => Type::Any,
-            };
-            let kind = ExprKind::Index {
-                of: Box::new(self.expression(&of, span)?),
-                key: Box::new(self.expression(&key, span)?),
-                optional,
-            };
-            return Ok(self.unknown(kind, ty, &[&of, &key], span));
-        }
-        let found = match (&of.data, &key.data) {
-            (Data::List(items), Data::Int(at)) => usize::try_from(*at).ok().and_then(|at| items.get(at)),
-            (Data::Map(fields), _) => fields.get(&key_text(&key, span)?),
-            (other, _) => {
-                return Err(Box::new(
-                    Code::WrongType.error(format!("{} has no elements", sort_of(other))).label(span, "expected a list or a map"),
-                ));
-            }
-        };
-        match found {
-            Some(item) => {
-                let mut item = marked(item, &of);
-                taint(&mut item.mark, &key);
-                Ok(item)
-            }
-            None if optional => Ok(self.made(Data::Null, &[&of, &key], span)),
-            None => Err(missing_key(&of, &key, span)),
-        }
-    }
-
-    fn member(&self, of: Value, member: &Member, optional: bool, locals: &mut Locals, level: u32, span: Span) -> Outcome<Value> {
-        let window = match member {
-            Member::Signal(_, Some(argument)) | Member::Reaches(argument) => Some(self.eval(argument, locals, level)?),
-            _ => None,
-        };
-        if let Member::Uses | Member::UsedBy | Member::Reaches(_) = member
-            && let Some(resource) = resource_of(&of)
-        {
-            return self.names.member(&resource, member, window, span);
-        }
-        match &of.data {
-            Data::Ref(reference) => {
-                let value = self.names.member(reference, member, window, span)?;
-                Ok(marked(&value, &of))
-            }
-            Data::Null if optional => Ok(of),
-            Data::Null => {
-                Err(Box::new(Code::MaybeNull.error("the instance does not exist here").label(span, "this reads something of it")))
-            }
-            // Which instance it is is not known, but the candidates are: each is asked.
-            Data::Unknown(unknown) => match &unknown.rest.kind {
-                ExprKind::If(condition, then, otherwise) => {
-                    let mut side = |branch: &Expr| -> Outcome<Value> {
-                        self.attempt(span, || {
-                            let of = self.eval(branch, locals, level)?;
-                            self.member(of, member, optional, locals, level, span)
-                        })
-                    };
-                    let (then, otherwise) = (side(then)?, side(otherwise)?);
-                    let parts = (self.expression(&then, span)?, self.expression(&otherwise, span)?);
-                    let kind = ExprKind::If(condition.clone(), Box::new(parts.0), Box::new(parts.1));
-                    Ok(self.unknown(kind, Type::Any, &[&of, &then, &otherwise], span))
-                }
-                _ => Err(Box::new(
-                    Code::TooLate
-                        .error("which instance this is, is known only after apply")
-                        .label(span, "has to be known when planned")
-                        .help("choose the instance by an input or by `env`"),
-                )),
-            },
-            other => Err(bug(&format!("{} has no outputs", sort_of(other)), span)),
-        }
     }
 
     fn binary(&self, operator: Binary, left: &Expr, right: &Expr, locals: &mut Locals, level: u32, span: Span) -> Outcome<Value> {
@@ -634,65 +519,6 @@ impl Evaluator<'_> {
         };
         Ok(self.made(data, &[&object], span))
     }
-
-    fn builtin(
-        &self,
-        builtin: Builtin,
-        arguments: &[Option<Expr>],
-        locals: &mut Locals,
-        level: u32,
-        span: Span,
-    ) -> Outcome<Value> {
-        let def = builtins::get(builtin);
-        let mut values = Vec::with_capacity(arguments.len());
-        for argument in arguments {
-            values.push(argument.as_ref().map(|argument| self.eval(argument, locals, level)).transpose()?);
-        }
-        let given = || values.iter().enumerate().filter_map(|(at, value)| Some((def.param(at)?, value.as_ref()?)));
-        let of: Vec<&Value> = values.iter().flatten().collect();
-        let secret = !def.reveals && given().any(|(param, value)| builtins::taints(&param.shape, value));
-        if given().any(|(param, value)| builtins::waits(&param.shape, value)) {
-            let left = values.iter().map(|value| value.as_ref().map(|it| self.expression(it, span)).transpose());
-            let left = left.collect::<Outcome<_>>()?;
-            let types: Vec<Option<Type>> = values.iter().map(|value| value.as_ref().map(type_of)).collect();
-            let ty = match def.result(&types) {
-                Ok(Type::Poison) | Err(_) => Type::Any,
-                Ok(ty) => ty,
-            };
-            let mut value = self.unknown(ExprKind::Builtin(builtin, left), ty, &of, span);
-            value.mark.secret &= !def.reveals;
-            return Ok(value);
-        }
-        let call = Arguments { values: &values, outside: self.names.outside(), source: span.source };
-        let mut value = (def.run)(&call).map_err(|it| {
-            // The words may quote an argument.
-            let quotes_secret = of.iter().any(|value| value.has_secret());
-            let it = match quotes_secret {
-                true => Problem { code: it.code, message: format!("`{}` has no result for a secret argument", def.name) },
-                false => it,
-            };
-            problem(it, (!quotes_secret).then_some(def.name), span)
-        })?;
-        self.names.budget().charge(weight(&value) + values.iter().flatten().map(weight).sum::<u64>() / 10, span)?;
-        value.mark.secret |= secret;
-        if value.mark.within.is_none() {
-            value.mark.within = of.iter().find_map(|part| part.mark.within.clone());
-        }
-        if value.mark.origin.is_engine() {
-            value.mark.origin = self.origin(&of, span);
-        }
-        Ok(value)
-    }
-}
-
-/// How many steps it takes to make a value, such that what all steps together make has room in memory.
-fn weight(value: &Value) -> u64 {
-    match &value.data {
-        Data::Text(text) => 1 + text.len() as u64 / 8,
-        Data::List(items) => 1 + 10 * items.len() as u64,
-        Data::Map(fields) => 1 + 20 * fields.len() as u64,
-        _ => 1,
-    }
 }
 
 /// Whether `a == b` where one of them is null and the other is unknown or known; `None` where that does not decide it.
@@ -706,43 +532,6 @@ fn null_test(a: &Value, b: &Value) -> Option<bool> {
     match &other.data {
         Data::Unknown(unknown) if may_be_null(&unknown.ty) => None,
         _ => Some(false),
-    }
-}
-
-/// The resource that a value stands for as a whole.
-fn resource_of(value: &Value) -> Option<InstanceRef> {
-    let Data::Unknown(unknown) = &value.data else { return None };
-    match (unknown.ty.bare(), &unknown.rest.kind) {
-        (Type::Resource(kind), ExprKind::Name(Reference::Attribute { address, path })) if path.is_empty() => {
-            Some(InstanceRef { kind: kind.clone(), address: address.clone() })
-        }
-        _ => None,
-    }
-}
-
-/// As far as it can be told from the value.
-fn type_of(value: &Value) -> Type {
-    match &value.data {
-        Data::Unknown(unknown) => unknown.ty.clone(),
-        Data::Null => Type::Null,
-        Data::Bool(_) => Type::Bool,
-        Data::Int(_) => Type::INT,
-        Data::Number(_) => Type::NUMBER,
-        Data::Text(_) => Type::TEXT,
-        Data::Duration(_) => Type::Duration,
-        Data::Size(_) => Type::Size,
-        Data::Percent(_) => Type::Percent,
-        Data::Rate(_) => Type::Rate,
-        Data::Money(..) => Type::Money,
-        Data::Instant(_) => Type::Instant,
-        Data::Condition(_) => Type::Condition,
-        Data::Metric(metric) => Type::Metric(Box::new(metric.unit.clone())),
-        Data::List(_) => Type::list(Type::Any),
-        Data::Map(_) => Type::map(Type::Any),
-        Data::Variant(..) => Type::Variant(Arc::default()),
-        Data::Range(_) => Type::Range(Box::new(Type::Any)),
-        Data::Ref(reference) => Type::Ref(reference.kind.clone()),
-        Data::Provider(provider) => Type::Provider(provider.ty.clone()),
     }
 }
 
@@ -769,27 +558,6 @@ fn in_brackets(before: &str) -> bool {
     before.ends_with('[') || before.ends_with(':') || before.ends_with("offset")
 }
 
-fn missing_key(of: &Value, key: &Value, span: Span) -> Box<Diagnostic> {
-    let shown = if key.mark.secret { "(secret)".to_owned() } else { key.to_literal() };
-    let message = match &of.data {
-        Data::List(items) => format!("there is no element {shown} in a list of {}", items.len()),
-        _ => format!("there is no key {shown}"),
-    };
-    let near = match (&of.data, key.as_text()) {
-        (Data::Map(fields), Some(_)) if !key.mark.secret && !fields.is_empty() => {
-            let names: Vec<String> = fields.keys().take(10).map(|name| format!("`{}`", name.escape_debug())).collect();
-            let more = if fields.len() > 10 { ", …" } else { "" };
-            Some(format!("there are {}{more}", names.join(", ")))
-        }
-        _ => None,
-    };
-    let mut diagnostic = Code::NoSuchKey.error(message).label(span, "not there");
-    if let Some(near) = near {
-        diagnostic = diagnostic.note(near);
-    }
-    Box::new(diagnostic.help("write `?[…]` where it may be missing"))
-}
-
 fn spread_of(other: &Data, expected: &str, span: Span) -> Box<Diagnostic> {
     Box::new(
         Code::WrongType
@@ -802,17 +570,8 @@ fn no_result(why: NoResult, span: Span) -> Box<Diagnostic> {
     Box::new(why.code.error(why.message).label(span, "has no result"))
 }
 
-fn problem(why: Problem, name: Option<&str>, span: Span) -> Box<Diagnostic> {
-    // The words of `fail` are the user's own.
-    let message = match name {
-        Some(name) if name != "fail" => format!("`{name}`: {}", why.message),
-        _ => why.message,
-    };
-    Box::new(why.code.error(message).label(span, "has no result"))
-}
-
 /// A broken promise of the checker's: said instead of a panic, since it is about a user's program.
-fn bug(message: &str, span: Span) -> Box<Diagnostic> {
+pub fn bug(message: &str, span: Span) -> Box<Diagnostic> {
     Box::new(
         Code::WrongType
             .error(format!("this cannot be evaluated: {message}"))

@@ -240,9 +240,9 @@ pub enum ForClause {
     If(Expr),
 }
 
-/// A built-in function, by its place in [`crate::eval::builtins`]'s table, which holds its name, parameters and meaning.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Builtin(pub u16);
+/// A built-in function, by its name in [`crate::eval::builtins`]'s table: stored plans keep their meaning while the table grows.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Builtin(pub Name);
 
 impl Expr {
     pub fn new(kind: ExprKind, span: Span) -> Expr {

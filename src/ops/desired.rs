@@ -1,27 +1,24 @@
 //! What a program amounts to in an environment.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::connections::Connections;
-use super::files::words;
 use super::given;
-use super::imports::file_of;
+use super::outside::Files;
 use super::project::Failure;
 use super::refresh::patiently;
 use super::settings::Settings;
 use super::workspace::{Workspace, store_name};
 use crate::apply::Connect;
-use crate::eval::Outside;
 use crate::expand::{Expansion, Known, Question, Request, expand};
 use crate::lang::program::Program;
 use crate::model::expr::Reference;
 use crate::model::schema::{Attribute, Given};
 use crate::model::value::Unknown;
 use crate::model::{
-    Address, Code, Data, Desired, DesiredProvider, Diagnostic, Expr, ExprKind, Fields, Name, ProviderName, Schemas, SourceId,
-    Sources, Span, Step, Value,
+    Address, Code, Data, Desired, DesiredProvider, Diagnostic, Expr, ExprKind, Fields, Name, ProviderName, Schemas, Sources,
+    Span, Step, Value,
 };
 use crate::providers::contract::CallError;
 use crate::state::View;
@@ -156,30 +153,4 @@ fn made_names(view: &View, schemas: &Schemas) -> BTreeMap<Address, BTreeMap<Name
         }
     }
     all
-}
-
-/// Files of the stack's directory, and variables of the environment that are not secrets.
-struct Files<'w> {
-    dir: &'w Path,
-    sources: &'w Sources,
-    variable: &'w (dyn Fn(&str) -> Option<String> + Send + Sync),
-}
-
-/// The largest file that a program may read.
-const READ_MAX: u64 = 16 << 20;
-
-impl Outside for Files<'_> {
-    fn file(&self, path: &str, from: SourceId) -> Result<Arc<str>, String> {
-        let home = self.dir.canonicalize().map_err(|error| words(&error))?;
-        let real = file_of(&home, self.sources, from, path)?;
-        if std::fs::metadata(&real).map_err(|error| words(&error))?.len() > READ_MAX {
-            return Err("it is larger than 16 MiB".into());
-        }
-        std::fs::read_to_string(&real).map(Arc::from).map_err(|error| words(&error))
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        // A secret comes in as a secret or not at all.
-        (!name.starts_with("STACK_SECRET_")).then(|| (self.variable)(name)).flatten()
-    }
 }

@@ -8,7 +8,7 @@ use super::imports::Imports;
 use super::settings::Settings;
 use crate::lang;
 use crate::lang::program::Program;
-use crate::model::{Diagnostic, Schemas, Sources};
+use crate::model::{Code, Diagnostic, Schemas, Sources};
 
 /// A checked program, and what it was given.
 pub struct Project {
@@ -40,12 +40,29 @@ impl From<Box<Diagnostic>> for Failure {
 
 /// Checks the stack in the directory of `settings`; no network, no state. All diagnostics, warnings too, and the program if
 /// there is no error.
-pub fn check(settings: &Settings, schemas: Arc<Schemas>, mut sources: Sources) -> lang::Checked {
+pub fn check(settings: &Settings, schemas: Arc<Schemas>, sources: Sources) -> lang::Checked {
+    check_with(settings, schemas, sources, None)
+}
+
+/// As [`check`], with one more file that is not in the directory. A directory without a stack is an empty one then.
+fn check_with(
+    settings: &Settings,
+    schemas: Arc<Schemas>,
+    mut sources: Sources,
+    extra: Option<(String, String)>,
+) -> lang::Checked {
     let (texts, mut unread) = read_stack(&settings.dir);
+    let mut texts: Vec<_> = texts.into_iter().map(|it| (it.name, it.text)).collect();
+    if let Some(extra) = extra {
+        if texts.is_empty() && unread.iter().all(|it| it.code == Code::NoStack) {
+            unread.clear();
+            texts.push(("<empty>".into(), "stack empty { language = 1 }\nenvironment local { on = local }\n".into()));
+        }
+        texts.push(extra);
+    }
     if texts.is_empty() {
         return lang::Checked { program: None, diagnostics: unread, sources: Arc::new(std::mem::take(&mut sources)) };
     }
-    let texts = texts.into_iter().map(|it| (it.name, it.text)).collect();
     let mut checked = lang::load_with(sources, texts, schemas, &mut Imports::of(settings));
     if !unread.is_empty() {
         checked.program = None;
@@ -59,9 +76,19 @@ pub fn check(settings: &Settings, schemas: Arc<Schemas>, mut sources: Sources) -
 ///
 /// Errors: everything that is wrong with it, and with how inputs were given.
 pub fn load(settings: &Settings, schemas: Arc<Schemas>, given: &Given) -> Result<Project, Failure> {
+    load_with(settings, schemas, given, None)
+}
+
+/// As [`load`], with one more file that is not in the directory: its name and its text.
+pub fn load_with(
+    settings: &Settings,
+    schemas: Arc<Schemas>,
+    given: &Given,
+    extra: Option<(String, String)>,
+) -> Result<Project, Failure> {
     let mut sources = Sources::default();
     let inputs = given::collect_inputs(given, settings, &mut sources);
-    let checked = check(settings, schemas, sources);
+    let checked = check_with(settings, schemas, sources, extra);
     match (checked.program, inputs) {
         (Some(program), Ok(inputs)) => {
             Ok(Project { program, sources: checked.sources, warnings: checked.diagnostics, given: given.clone(), inputs })

@@ -28,6 +28,11 @@ impl Workspace {
     pub async fn open(settings: &Settings, given: &Given, environment: Option<&str>) -> Result<Workspace, Failure> {
         let schemas = Arc::new(registry::schemas());
         let project = project::load(settings, schemas, given)?;
+        Workspace::of(settings, project, environment).await
+    }
+
+    /// As [`Workspace::open`], of a program that was loaded already.
+    pub async fn of(settings: &Settings, project: Project, environment: Option<&str>) -> Result<Workspace, Failure> {
         let at = |diagnostic: Box<Diagnostic>| Failure::new(vec![*diagnostic], project.sources.clone());
         let environment = environment::choose(&project.program, environment).map_err(at)?.name.to_string();
         refuse_other_stores(&project).map_err(at)?;

@@ -29,6 +29,11 @@ pub trait Provider: Send + Sync {
         Vec::new()
     }
 
+    /// Variables of the environment that hold its credentials: no program reads them.
+    fn credentials(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// A fresh simulated cloud of this platform; `None` for platforms that need none.
     fn cloud(&self) -> Option<Box<dyn Cloud>>;
 }

@@ -20,6 +20,11 @@ pub fn provider(name: &str) -> Option<Arc<dyn Provider>> {
     all().into_iter().find(|provider| &*provider.schema().name == name)
 }
 
+/// Variables of the environment that hold credentials of any provider.
+pub fn credential_variables() -> Vec<&'static str> {
+    all().iter().flat_map(|provider| provider.credentials().iter().copied()).collect()
+}
+
 /// The declarations of all built-in providers; built once.
 pub fn schemas() -> Schemas {
     static SCHEMAS: OnceLock<Schemas> = OnceLock::new();

@@ -4,6 +4,7 @@
 
 mod cases;
 mod check;
+mod manual;
 mod taint;
 
 use stackwright::lang::syntax;

@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 mod check;
+mod eval;
 mod fmt;
 mod look;
 mod plan;
@@ -61,6 +62,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Output(args) => stored::output(context, &args).await,
         Command::State(args) => stored::state(context, &args.command).await,
         Command::Lock(args) => stored::lock(context, &args.command).await,
+        Command::Eval(args) => eval::run(context, &args).await,
         Command::Explain(args) => small::explain(context, &args),
         Command::Completions(args) => small::completions(context, &args),
         Command::Version => small::version(context),

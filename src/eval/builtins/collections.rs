@@ -10,7 +10,7 @@ use super::{Arguments, Problem};
 use crate::model::{Code, Data, Fields, Value, canonical};
 
 /// No list that a built-in makes is longer than this.
-const LENGTH_MAX: i64 = 1_000_000;
+pub(super) const LENGTH_MAX: i64 = 1_000_000;
 
 type Run = Result<Value, Problem>;
 
@@ -182,6 +182,10 @@ fn part(a: &Arguments<'_>, secret: bool) -> Run {
 
 pub fn reveal(a: &Arguments<'_>) -> Run {
     Ok(revealed(a.value(0)?))
+}
+
+pub fn sensitive(a: &Arguments<'_>) -> Run {
+    Ok(a.value(0)?.clone().secret())
 }
 
 pub fn fail(a: &Arguments<'_>) -> Run {

@@ -1,13 +1,12 @@
-//! Encodings, hashes, and what is read from outside.
+//! Encodings.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use sha2::{Digest as _, Sha256, Sha512};
 
 use super::texts::bounded;
 use super::{Arguments, Problem};
 use crate::eval::encode::{from_json, to_json, to_yaml};
-use crate::model::{Code, Value};
+use crate::model::Value;
 
 type Run = Result<Value, Problem>;
 
@@ -45,55 +44,24 @@ pub fn url_encode(a: &Arguments<'_>) -> Run {
     made(out)
 }
 
-pub fn sha256(a: &Arguments<'_>) -> Run {
-    Ok(Value::text(hex(&Sha256::digest(a.text(0)?))))
-}
-
-pub fn sha512(a: &Arguments<'_>) -> Run {
-    Ok(Value::text(hex(&Sha512::digest(a.text(0)?))))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub fn file(a: &Arguments<'_>) -> Run {
-    Ok(Value::text(read(a)?))
-}
-
-pub fn template(a: &Arguments<'_>) -> Run {
-    let (text, values) = (read(a)?, a.map(1)?);
-    let (mut out, mut rest) = (String::new(), &*text);
-    while let Some(at) = rest.find("${") {
-        let after = &rest[at + 2..];
-        let end = after.find('}').ok_or_else(|| Problem::argument("a `${` in the file has no `}`"))?;
-        let name = after[..end].trim();
-        let value = values.get(name).ok_or_else(|| {
-            Problem::new(Code::NoSuchKey, format!("the file asks for `{}`, which is not given", name.escape_debug()))
-        })?;
-        out.push_str(&rest[..at]);
-        match value.as_text() {
-            Some(text) => out.push_str(text),
-            None => out.push_str(&super::texts::revealed(value).to_literal()),
+pub fn url_decode(a: &Arguments<'_>) -> Run {
+    let (text, mut bytes) = (a.text(0)?.as_bytes(), Vec::new());
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'+' => bytes.push(b' '),
+            b'%' => {
+                let digits = text.get(at..at + 2).and_then(|it| std::str::from_utf8(it).ok());
+                let digits = digits.filter(|it| it.bytes().all(|digit| digit.is_ascii_hexdigit()));
+                let decoded = digits.and_then(|it| u8::from_str_radix(it, 16).ok());
+                bytes.push(decoded.ok_or_else(|| Problem::argument("a `%` is not followed by two hexadecimal digits"))?);
+                at += 2;
+            }
+            other => bytes.push(*other),
         }
-        bounded(out.len())?;
-        rest = &after[end + 1..];
     }
-    out.push_str(rest);
-    made(out)
-}
-
-fn read(a: &Arguments<'_>) -> Result<std::sync::Arc<str>, Problem> {
-    let path = a.text(0)?;
-    let words = |why| Problem::new(Code::Unreadable, format!("`{}` cannot be read: {why}", path.escape_debug()));
-    a.outside.file(path, a.source).map_err(words)
-}
-
-pub fn env_var(a: &Arguments<'_>) -> Run {
-    let name = a.text(0)?;
-    let found = a.outside.variable(name).map(Value::text).or_else(|| a.get(1).cloned());
-    found
-        .ok_or_else(|| Problem::new(Code::MissingInput, format!("the environment variable `{}` is not set", name.escape_debug())))
+    made(String::from_utf8(bytes).map_err(|_| Problem::argument("what the text stands for is not UTF-8"))?)
 }
 
 fn made(text: String) -> Run {

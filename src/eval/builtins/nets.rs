@@ -71,6 +71,36 @@ pub fn cidr_subnet(a: &Arguments<'_>) -> Run {
     Ok(Value::text(format!("{}/{prefix}", network.address(first))))
 }
 
+/// One after the other, each as large as its number of bits says, aligned to its own size.
+pub fn cidr_subnets(a: &Arguments<'_>) -> Run {
+    let network = network(a)?;
+    let (mut next, mut all) = (Some(0u128), Vec::new());
+    let full = || Problem::argument("the network has no room for all of them");
+    for at in 1..a.values.len() {
+        let more = a.int(at)?;
+        let prefix = u32::try_from(more).ok().and_then(|more| network.prefix.checked_add(more));
+        let prefix = prefix.filter(|prefix| *prefix <= network.bits);
+        let prefix = prefix.ok_or_else(|| Problem::argument(format!("the network has no room for {more} more bits")))?;
+        // How many addresses the part has, less one: 2^128 does not fit.
+        let last = !mask(network.bits, prefix) & mask(network.bits, network.bits);
+        let start = next.and_then(|next| next.checked_add(last)).map(|it| it & !last).ok_or_else(full)?;
+        let end = start.checked_add(last).filter(|end| *end <= network.last()).ok_or_else(full)?;
+        next = end.checked_add(1);
+        all.push(Value::text(format!("{}/{prefix}", network.address(network.first | start))));
+    }
+    Ok(Value::list(all))
+}
+
+pub fn cidr_contains(a: &Arguments<'_>) -> Run {
+    let (network, text) = (network(a)?, a.text(1)?);
+    let inner = Network::parse(text).or_else(|| Network::parse(&format!("{text}/{}", if text.contains(':') { 128 } else { 32 })));
+    let inner = inner.ok_or_else(|| Problem::argument("argument 2 is neither an address nor a network"))?;
+    let inside = inner.bits == network.bits
+        && inner.prefix >= network.prefix
+        && inner.first & mask(network.bits, network.prefix) == network.first;
+    Ok(Value::bool(inside))
+}
+
 pub fn cidr_netmask(a: &Arguments<'_>) -> Run {
     let network = network(a)?;
     match network.bits {

@@ -69,6 +69,49 @@ pub fn sum(a: &Arguments<'_>) -> Run {
     Ok(Value::engine(sum))
 }
 
+pub fn signum(a: &Arguments<'_>) -> Run {
+    let value = a.value(0)?;
+    let zero = match &value.data {
+        Data::Int(value) | Data::Duration(value) | Data::Size(value) => *value == 0,
+        Data::Number(value) | Data::Percent(value) | Data::Rate(value) | Data::Money(value, _) => value.is_zero(),
+        _ => return Err(a.unfit(0, "a number or unit")),
+    };
+    Ok(Value::int(match (zero, is_negative(&value.data)) {
+        (true, _) => 0,
+        (false, true) => -1,
+        (false, false) => 1,
+    }))
+}
+
+/// Exact as long as it has at most 28 digits: by multiplying, not by logarithms.
+pub fn pow(a: &Arguments<'_>) -> Run {
+    let base = decimal(&a.value(0)?.data).ok_or_else(|| a.unfit(0, "a number"))?;
+    let exponent = a.int(1)?;
+    let too_large = || Problem::arithmetic("the power is too large");
+    let (mut result, mut square, mut left) = (Decimal::ONE, base, exponent.unsigned_abs());
+    while left > 0 {
+        if left & 1 == 1 {
+            result = result.checked_mul(square).ok_or_else(too_large)?;
+        }
+        left >>= 1;
+        if left > 0 {
+            square = square.checked_mul(square).ok_or_else(too_large)?;
+        }
+    }
+    if exponent < 0 {
+        result = Decimal::ONE.checked_div(result).ok_or_else(|| Problem::arithmetic("this divides by zero"))?;
+    }
+    Ok(Value::engine(Data::Number(super::units::kept(result).ok_or_else(too_large)?)))
+}
+
+pub fn parse_bool(a: &Arguments<'_>) -> Run {
+    match a.text(0)?.trim() {
+        "true" => Ok(Value::bool(true)),
+        "false" => Ok(Value::bool(false)),
+        _ => Err(Problem::argument("the text is neither `true` nor `false`")),
+    }
+}
+
 pub fn parse_int(a: &Arguments<'_>) -> Run {
     let (text, base) = (a.text(0)?, a.int_or(1, 10)?);
     let base = u32::try_from(base).ok().filter(|base| (2..=36).contains(base));

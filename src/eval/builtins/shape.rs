@@ -16,6 +16,7 @@ pub enum Shape {
     Number,
     Text,
     Duration,
+    Instant,
     Condition,
     Any,
     /// Fits anywhere.
@@ -90,7 +91,8 @@ fn merged_objects(arguments: &[Option<Type>]) -> Option<Type> {
 
 fn secret(ty: Type) -> Type {
     match ty {
-        Type::Secret(_) | Type::Poison => ty,
+        Type::Secret(_) | Type::Poison | Type::Null => ty,
+        Type::Optional(of) => secret(*of).optional(),
         other => Type::Secret(Box::new(other)),
     }
 }
@@ -139,6 +141,7 @@ impl Bound {
             (Shape::Text, Type::Text(_)) => true,
             (Shape::Text, Type::Literals(values)) => values.iter().all(|value| matches!(value.data, Data::Text(_))),
             (Shape::Duration, Type::Duration) => true,
+            (Shape::Instant, Type::Instant) => true,
             (Shape::Condition, Type::Condition) => true,
             (Shape::Metric(letter), Type::Metric(unit)) => self.bind(*letter, (**unit).clone()),
             (Shape::List(of), Type::List(item, _) | Type::Set(item)) => self.fit(of, item),
@@ -181,6 +184,7 @@ impl Bound {
             Shape::Number => Type::NUMBER,
             Shape::Text => Type::TEXT,
             Shape::Duration => Type::Duration,
+            Shape::Instant => Type::Instant,
             Shape::Condition => Type::Condition,
             Shape::Any => Type::Any,
             Shape::Never => Type::Poison,
@@ -363,6 +367,7 @@ impl fmt::Display for Shape {
             Shape::Number => f.write_str("number"),
             Shape::Text => f.write_str("string"),
             Shape::Duration => f.write_str("duration"),
+            Shape::Instant => f.write_str("instant"),
             Shape::Condition => f.write_str("condition"),
             Shape::Any => f.write_str("any"),
             Shape::Never => f.write_str("never"),

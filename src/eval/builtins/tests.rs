@@ -3,7 +3,7 @@ use crate::model::types::Bounds;
 
 /// Types a call by name.
 fn typed(name: &str, arguments: &[Type]) -> String {
-    let def = get(find(name).expect("the function exists"));
+    let def = definition(name).expect("the function exists");
     let arguments: Vec<_> = arguments.iter().cloned().map(Some).collect();
     match def.result(&arguments) {
         Ok(ty) => ty.to_string(),

@@ -42,6 +42,14 @@ pub fn trim_space(a: &Arguments<'_>) -> Run {
     Ok(Value::text(a.text(0)?.trim()))
 }
 
+pub fn chomp(a: &Arguments<'_>) -> Run {
+    Ok(Value::text(a.text(0)?.trim_end_matches(['\n', '\r'])))
+}
+
+pub fn str_rev(a: &Arguments<'_>) -> Run {
+    Ok(Value::text(a.text(0)?.chars().rev().collect::<String>()))
+}
+
 pub fn trim_prefix(a: &Arguments<'_>) -> Run {
     let text = a.text(0)?;
     Ok(Value::text(text.strip_prefix(a.text(1)?).unwrap_or(text)))
@@ -137,6 +145,10 @@ pub fn regex_replace(a: &Arguments<'_>) -> Run {
     Ok(Value::text(pattern.replace_all(text, new).into_owned()))
 }
 
+pub fn regex_escape(a: &Arguments<'_>) -> Run {
+    Ok(Value::text(regex::escape(a.text(0)?)))
+}
+
 pub fn text(a: &Arguments<'_>) -> Run {
     let value = a.value(0)?;
     Ok(match &value.data {
@@ -162,12 +174,8 @@ pub(super) fn revealed(value: &Value) -> Value {
     Value { data, mark }
 }
 
-/// A regular expression, bounded in size so that no pattern takes long to compile.
-pub(in crate::eval) fn compile(pattern: &str) -> Result<regex::Regex, Problem> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|error| {
-        let last = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-        Problem::argument(format!("the regular expression cannot be used: {last}"))
-    })
+pub(super) fn compile(pattern: &str) -> Result<regex::Regex, Problem> {
+    super::compile(pattern).map_err(|why| Problem::argument(format!("the regular expression cannot be used: {why}")))
 }
 
 pub(in crate::eval) fn bounded(length: usize) -> Result<(), Problem> {
@@ -188,8 +196,29 @@ struct Verb {
 }
 
 pub fn format(a: &Arguments<'_>) -> Run {
-    let (mut out, mut values) = (String::new(), a.rest(1));
-    let mut chars = a.text(0)?.chars().peekable();
+    formatted(a.text(0)?, a.rest(1)).map(Value::text)
+}
+
+/// Lists among the values are gone through side by side; other values stay the same in each text.
+pub fn format_list(a: &Arguments<'_>) -> Run {
+    let mut lengths = a.rest(1).filter_map(Value::as_list).map(<[Value]>::len);
+    let count = lengths.next().ok_or_else(|| Problem::argument("none of the values is a list"))?;
+    if let Some(other) = lengths.find(|length| *length != count) {
+        return Err(Problem::argument(format!("the lists have {count} and {other} elements")));
+    }
+    let (format, mut all, mut total) = (a.text(0)?, Vec::with_capacity(count), 0usize);
+    for at in 0..count {
+        let text = formatted(format, a.rest(1).map(|value| value.as_list().map_or(value, |list| &list[at])))?;
+        total += text.len();
+        bounded(total)?;
+        all.push(Value::text(text));
+    }
+    Ok(Value::list(all))
+}
+
+fn formatted<'v>(format: &str, mut values: impl Iterator<Item = &'v Value>) -> Result<String, Problem> {
+    let mut out = String::new();
+    let mut chars = format.chars().peekable();
     while let Some(c) = chars.next() {
         if c != '%' {
             out.push(c);
@@ -206,7 +235,7 @@ pub fn format(a: &Arguments<'_>) -> Run {
         pad(&mut out, &verb, &piece);
     }
     match values.next() {
-        None => Ok(Value::text(out)),
+        None => Ok(out),
         Some(_) => Err(Problem::argument("there are more values than verbs")),
     }
 }

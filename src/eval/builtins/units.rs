@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use rust_decimal::Decimal;
+use rust_decimal::{Decimal, RoundingStrategy};
 
 use crate::model::Data;
 
@@ -12,6 +12,15 @@ pub(in crate::eval) fn decimal(data: &Data) -> Option<Decimal> {
         Data::Int(value) => Some(Decimal::from(*value)),
         Data::Number(value) | Data::Percent(value) => Some(*value),
         _ => None,
+    }
+}
+
+/// The number with no more than 28 digits, the last one rounded half to even: what the language keeps of a number.
+pub(in crate::eval) fn kept(number: Decimal) -> Option<Decimal> {
+    const LARGEST: i128 = 10i128.pow(28);
+    match number.mantissa().abs() < LARGEST {
+        true => Some(number),
+        false => number.round_sf_with_strategy(28, RoundingStrategy::MidpointNearestEven),
     }
 }
 
@@ -31,14 +40,16 @@ pub(in crate::eval) fn order(a: &Data, b: &Data) -> Option<Ordering> {
 /// The sum of two amounts of one sort; `Err` on overflow, `Ok(None)` where they cannot be added.
 pub(in crate::eval) fn add(a: &Data, b: &Data) -> Result<Option<Data>, &'static str> {
     let int = |sum: Option<i64>, make: fn(i64) -> Data| sum.map(make).map(Some);
-    let number = |sum: Option<Decimal>, make: fn(Decimal) -> Data| sum.map(make).map(Some);
+    let number = |sum: Option<Decimal>, make: fn(Decimal) -> Data| sum.and_then(kept).map(make).map(Some);
     let sum = match (a, b) {
         (Data::Int(a), Data::Int(b)) => int(a.checked_add(*b), Data::Int),
         (Data::Duration(a), Data::Duration(b)) => int(a.checked_add(*b), Data::Duration),
         (Data::Size(a), Data::Size(b)) => int(a.checked_add(*b), Data::Size),
         (Data::Percent(a), Data::Percent(b)) => number(a.checked_add(*b), Data::Percent),
         (Data::Rate(a), Data::Rate(b)) => number(a.checked_add(*b), Data::Rate),
-        (Data::Money(a, c), Data::Money(b, d)) if c == d => a.checked_add(*b).map(|sum| Some(Data::Money(sum, c.clone()))),
+        (Data::Money(a, c), Data::Money(b, d)) if c == d => {
+            a.checked_add(*b).and_then(kept).map(|sum| Some(Data::Money(sum, c.clone())))
+        }
         (a, b) => match (decimal(a), decimal(b)) {
             (Some(a), Some(b)) => number(a.checked_add(b), Data::Number),
             _ => return Ok(None),

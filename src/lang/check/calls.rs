@@ -33,9 +33,8 @@ impl<'t> Checker<'t> {
             }
             _ => {}
         }
-        if let Some(builtin) = builtins::find(name) {
-            let def = builtins::get(builtin);
-            return self.call_builtin(cx, builtin, def, args, name_span, span);
+        if let Some(def) = builtins::definition(name) {
+            return self.call_builtin(cx, crate::model::expr::Builtin(name.clone()), def, args, name_span, span);
         }
         for arg in args {
             self.infer(cx, &arg.value);
@@ -48,26 +47,26 @@ impl<'t> Checker<'t> {
 
     fn say_unknown_function(&mut self, cx: &Cx, name: &str, span: Span) {
         let renamed = match name {
-            "jsonencode" => Some("json_encode"),
-            "jsondecode" => Some("json_decode"),
-            "yamlencode" => Some("yaml_encode"),
-            "base64encode" => Some("base64_encode"),
-            "base64decode" => Some("base64_decode"),
-            "urlencode" => Some("url_encode"),
             "templatefile" => Some("template"),
             "toset" | "uniq" => Some("distinct"),
             "tostring" | "str" => Some("text"),
-            "startswith" => Some("starts_with"),
-            "endswith" => Some("ends_with"),
-            "trimspace" => Some("trim_space"),
-            "trimprefix" => Some("trim_prefix"),
-            "trimsuffix" => Some("trim_suffix"),
-            "range" => Some("count"),
-            "cidrsubnet" => Some("cidr_subnet"),
-            "cidrhost" => Some("cidr_host"),
-            "alltrue" => Some("all_true"),
-            "anytrue" => Some("any_true"),
-            "size" | "len" => Some("length"),
+            "size" => Some("length"),
+            "nonsensitive" => Some("reveal"),
+            "tobool" => Some("parse_bool"),
+            "tonumber" => Some("parse_number"),
+            "log" | "sqrt" => Some("pow"),
+            // What HCL writes in one word has underscores here.
+            _ => builtins::ALL.iter().map(|def| def.name).find(|known| known.replace('_', "") == name),
+        };
+        let instead = match name {
+            "can" | "try" => {
+                Some("there are no run-time errors to catch: `??`, `?.` and `?[…]` say what stands in the place of null")
+            }
+            "timestamp" | "plantimestamp" | "now" => Some("programs have no clock: give the instant as an input"),
+            "uuid" | "bcrypt" | "random" => Some("programs have no chance: declare a `secret`, or make a name with `uuid_v5`"),
+            "abspath" | "pathexpand" => Some("paths are relative to the file that holds them"),
+            "type" => Some("`stackwright eval --type EXPR` shows the type"),
+            "tolist" | "tomap" | "tonumeric" => Some("a list is a list already: leave the call out"),
             _ => None,
         };
         let own = [self.directory(cx), LIBRARY]
@@ -75,15 +74,16 @@ impl<'t> Checker<'t> {
         let mut known: Vec<&str> = builtins::ALL.iter().map(|def| def.name).chain(own.iter().flatten().map(|it| &**it)).collect();
         known.push("instances");
         known.sort_unstable();
-        let near = renamed.or_else(|| nearest(name, known)).map(str::to_owned);
+        let near = renamed.or_else(|| nearest(name, known)).map(str::to_owned).filter(|_| instead.is_none());
         let diagnostic = Code::UnknownFunction.error(format!("there is no function `{name}`")).label(span, "not defined");
         let diagnostic = match near {
+            _ if instead.is_some() => diagnostic.helps(instead),
             Some(near) => diagnostic.help(format!("write `{near}`")).fix(
                 format!("write `{near}`"),
                 Confidence::Maybe,
                 vec![Edit { span, text: near }],
             ),
-            None => diagnostic.help("`stackwright docs` lists the functions"),
+            None => diagnostic.help("`stackwright explain functions` lists the functions"),
         };
         self.say(diagnostic);
     }
@@ -262,7 +262,12 @@ impl<'t> Checker<'t> {
         for (at, arg) in placed.iter().enumerate() {
             match arg {
                 Some(arg) => {
-                    let typed = self.infer(cx, arg);
+                    let typed = match def.param(at).map(|param| &param.shape) {
+                        // Literals are typed field by field where anything may stand.
+                        Some(builtins::Shape::Any) => self.infer_toward(cx, arg, &Type::Any),
+                        Some(builtins::Shape::Map(builtins::Shape::Any)) => self.infer_toward(cx, arg, &Type::map(Type::Any)),
+                        _ => self.infer(cx, arg),
+                    };
                     exprs.push(Some(typed.expr));
                     types.push(Some(typed.ty));
                 }
@@ -345,9 +350,7 @@ impl<'t> Checker<'t> {
         let Some(pattern) = at.and_then(|at| args.get(at)?.as_ref()) else { return };
         let Some(value) = self.constant_value(pattern) else { return };
         let Some(text) = value.as_text() else { return };
-        if let Err(error) = regex::Regex::new(text) {
-            let words = error.to_string();
-            let why = words.lines().last().unwrap_or("it does not parse").trim_start_matches("error: ").to_owned();
+        if let Some(why) = crate::eval::pattern_problem(text) {
             let place = if pattern.span.is_engine() { span } else { pattern.span };
             self.say(
                 Code::Syntax.error(format!("the pattern is not a regular expression: {why}")).label(place, "does not parse"),

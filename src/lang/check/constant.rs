@@ -56,7 +56,7 @@ impl<'t> Checker<'t> {
             Err(diagnostic) => {
                 let diagnostic = match diagnostic.code {
                     Code::WrongType => {
-                        let ty = super::describe::type_of(value);
+                        let ty = crate::eval::type_of(value);
                         self.say_unfit(&ty, want, Fit::No, at, span);
                         return poison(span);
                     }
@@ -134,8 +134,8 @@ fn is_constant(expr: &Expr) -> bool {
             MapPart::Computed(key, it) => is_constant(key) && is_constant(it),
         }),
         ExprKind::Builtin(builtin, args) => {
-            let def = eval::builtins::get(*builtin);
-            !def.reads && !def.reveals && def.name != "fail" && args.iter().flatten().all(is_constant)
+            let pure = |def: &eval::builtins::BuiltinDef| !def.reads && !def.reveals && def.name != "fail";
+            eval::builtins::get(builtin).is_some_and(pure) && args.iter().flatten().all(is_constant)
         }
         ExprKind::Promql { .. }
         | ExprKind::Local(_)

@@ -31,7 +31,7 @@ pub fn poison(span: Span) -> Expr {
     static FAIL: OnceLock<Option<Builtin>> = OnceLock::new();
     let words = Expr::literal(Value::new(Data::Text("this has no value".into()), span));
     match FAIL.get_or_init(|| crate::eval::builtins::find("fail")) {
-        Some(fail) => Expr::new(ExprKind::Builtin(*fail, vec![Some(words)]), span),
+        Some(fail) => Expr::new(ExprKind::Builtin(fail.clone(), vec![Some(words)]), span),
         None => words,
     }
 }

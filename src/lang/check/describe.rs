@@ -1,6 +1,5 @@
 //! Types and places in words.
 
-use crate::model::value::Data;
 use crate::model::{Name, Span, Type, Value};
 
 /// What kind of thing a type's values are, with its article: `a duration`, `a list`, `one of "a" and "b"`.
@@ -118,25 +117,6 @@ pub fn examples(ty: &Type) -> Option<&'static str> {
 pub fn quoted(text: &str) -> String {
     let fits = text.chars().count() <= 40 && !text.contains('\n') && !text.contains('`') && !text.is_empty();
     if fits { format!("`{text}`") } else { "this".into() }
-}
-
-/// The type that a plain value has by itself.
-pub fn type_of(value: &Value) -> Type {
-    match &value.data {
-        Data::Null => Type::Null,
-        Data::Bool(_) => Type::Bool,
-        Data::Int(_) => Type::INT,
-        Data::Number(_) => Type::NUMBER,
-        Data::Text(_) => Type::TEXT,
-        Data::Duration(_) => Type::Duration,
-        Data::Size(_) => Type::Size,
-        Data::Percent(_) => Type::Percent,
-        Data::Rate(_) => Type::Rate,
-        Data::Money(..) => Type::Money,
-        Data::Instant(_) => Type::Instant,
-        Data::Provider(name) => Type::Provider(name.ty.clone()),
-        _ => Type::Poison,
-    }
 }
 
 /// Whose value it is, for messages. Built on the way down, put into words only when something is wrong.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::Checker;
 use super::context::{Cx, Typed, poison};
-use super::describe::{At, type_of};
+use super::describe::At;
 use super::fit::{Fit, fit, holds_secret, sink};
 use super::narrow;
+use crate::eval::type_of;
 use crate::lang::syntax::tree::{self, ExprKind as K};
 use crate::model::expr::{Expr, ExprKind, ListPart};
 use crate::model::value::Data;
@@ -103,6 +104,16 @@ impl<'t> Checker<'t> {
             }
             (K::ObjectFor { clauses, key, value }, Type::Map(of)) => {
                 let part = wanted.part(of);
+                let (map, _) = self.map_for(cx, clauses, key, value, Some((&part, at)), e.span);
+                wanted.finish(map.kind, e.span)
+            }
+            (K::ListFor { clauses, value }, Type::Any) => {
+                let part = wanted.part(&Type::Any);
+                let (list, _) = self.list_for(cx, clauses, value, Some((&part, at)), e.span);
+                wanted.finish(list.kind, e.span)
+            }
+            (K::ObjectFor { clauses, key, value }, Type::Any) => {
+                let part = wanted.part(&Type::Any);
                 let (map, _) = self.map_for(cx, clauses, key, value, Some((&part, at)), e.span);
                 wanted.finish(map.kind, e.span)
             }
@@ -277,28 +288,6 @@ impl<'t> Checker<'t> {
                 Typed::poison(span)
             }
         }
-    }
-
-    /// `re"…"`: a text that is a regular expression.
-    fn pattern(&mut self, cx: &mut Cx, parts: &'t [tree::Part], span: Span) -> Typed {
-        let mut whole = String::new();
-        for part in parts {
-            match part {
-                tree::Part::Text { text, .. } => whole.push_str(text),
-                tree::Part::Expr(inner) => {
-                    self.infer(cx, inner);
-                    self.say_not_yet("interpolation in patterns", inner.span, "write the pattern as one constant text");
-                    return Typed::poison(span);
-                }
-            }
-        }
-        if let Err(error) = regex::Regex::new(&whole) {
-            let words = error.to_string();
-            let why = words.lines().last().unwrap_or("it does not parse").trim_start_matches("error: ").to_owned();
-            self.say(Code::Syntax.error(format!("the pattern is not a regular expression: {why}")).label(span, "does not parse"));
-            return Typed::poison(span);
-        }
-        Typed::new(ExprKind::Literal(Value::new(Data::Text(whole.into()), span)), span, Type::TEXT)
     }
 
     fn check_if(

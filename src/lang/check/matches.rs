@@ -179,7 +179,7 @@ impl<'t> Checker<'t> {
     }
 
     fn pattern_literal(&mut self, value: Value, span: Span, core: &Type, covered: &mut Covered, values: &mut Vec<Value>) {
-        let ty = super::describe::type_of(&value);
+        let ty = crate::eval::type_of(&value);
         let fits = match core {
             Type::Poison | Type::Any => true,
             Type::Literals(members) => {

@@ -26,6 +26,7 @@ mod names;
 mod narrow;
 mod operators;
 mod overrides;
+mod patterns;
 mod planned;
 mod promql;
 mod report;

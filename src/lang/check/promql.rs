@@ -28,6 +28,8 @@ enum Hole {
 #[derive(Default)]
 struct Scan {
     open: Vec<char>,
+    /// The most brackets that were open at once.
+    deepest: usize,
     quote: Option<char>,
     escaped: bool,
     /// The last characters that are no blanks, outside of strings.
@@ -49,7 +51,10 @@ impl Scan {
             }
             match c {
                 '"' | '\'' | '`' => self.quote = Some(c),
-                '(' | '[' | '{' => self.open.push(c),
+                '(' | '[' | '{' => {
+                    self.open.push(c);
+                    self.deepest = self.deepest.max(self.open.len());
+                }
                 ')' | ']' | '}' => {
                     let opened = self.open.pop();
                     let fits = matches!((opened, c), (Some('('), ')') | (Some('['), ']') | (Some('{'), '}'));
@@ -105,6 +110,8 @@ impl<'t> Checker<'t> {
     /// A series or a condition, as `want` says; by itself a series of numbers.
     pub(super) fn promql(&mut self, cx: &mut Cx, parts: &'t [Part], want: Type, span: Span) -> Typed {
         let mut scan = Scan::default();
+        // The whole, with something of the kind in each hole.
+        let mut sample = String::new();
         let (mut pieces, mut values): (Vec<Arc<str>>, Vec<Expr>) = (vec!["".into()], Vec::new());
         let mut failed = parts.iter().all(|part| matches!(part, Part::Text { text, .. } if text.trim().is_empty()));
         if failed {
@@ -120,6 +127,7 @@ impl<'t> Checker<'t> {
                         self.say(Code::Syntax.error(format!("this is no PromQL: {why}")).label(*span, "does not parse"));
                         failed = true;
                     }
+                    sample.push_str(text);
                     let last = pieces.last_mut().expect("there is a piece before each value");
                     *last = match last.is_empty() {
                         true => text.clone(),
@@ -132,7 +140,13 @@ impl<'t> Checker<'t> {
                     if holds_secret(&typed.ty) && tainted.is_none() {
                         tainted = Some((typed.expr.clone(), typed.ty.clone(), inner.span));
                     }
-                    self.check_hole(hole, &typed, inner.span);
+                    failed |= !self.check_hole(hole, &typed, inner.span);
+                    sample.push_str(match (hole, untainted(&typed.ty).0) {
+                        (Hole::Label, _) => "\"x\"",
+                        (Hole::Window, _) => "1m",
+                        (_, Type::Metric(_)) => "(x)",
+                        _ => "1",
+                    });
                     // What stands there is a value: the scan goes on behind it.
                     scan.last = [scan.last[1], '0'];
                     values.push(typed.expr);
@@ -143,6 +157,10 @@ impl<'t> Checker<'t> {
         if let Err(why) = scan.end()
             && !failed
         {
+            self.say(Code::Syntax.error(format!("this is no PromQL: {why}")).label(span, "does not parse"));
+            failed = true;
+        }
+        if !failed && let Err(why) = parse(&sample, scan.deepest) {
             self.say(Code::Syntax.error(format!("this is no PromQL: {why}")).label(span, "does not parse"));
             failed = true;
         }
@@ -163,7 +181,8 @@ impl<'t> Checker<'t> {
         Typed { expr, ty: want, item: None }
     }
 
-    fn check_hole(&mut self, hole: Hole, typed: &Typed, span: Span) {
+    /// Whether the value fits the hole; what does not is said.
+    fn check_hole(&mut self, hole: Hole, typed: &Typed, span: Span) -> bool {
         let (bare, _) = untainted(&typed.ty);
         let (fits, wanted) = match hole {
             Hole::Label => {
@@ -189,11 +208,12 @@ impl<'t> Checker<'t> {
                     .error("an interpolation in PromQL stands only where it has a value")
                     .label(span, format!("stands {why}"))
                     .help("after `=` in braces, in brackets, or where a number may stand");
-                return self.say(diagnostic);
+                self.say(diagnostic);
+                return false;
             }
         };
         if fits {
-            return;
+            return true;
         }
         let diagnostic = match bare {
             Type::Optional(_) | Type::Null => Code::MaybeNull
@@ -204,5 +224,23 @@ impl<'t> Checker<'t> {
                 .label(span, format!("expected {wanted}")),
         };
         self.say(diagnostic);
+        false
     }
+}
+
+/// Reads a query by the grammar of Prometheus. What it may cost is bounded before it is begun: its length, how deep its brackets
+/// go, how many operators stand in a row.
+fn parse(query: &str, deepest: usize) -> Result<(), String> {
+    if query.len() > 64 << 10 {
+        return Err("it is longer than 64 KiB".into());
+    }
+    if deepest > 100 {
+        return Err("its brackets are nested deeper than 100".into());
+    }
+    // A chain of operators becomes a tree as deep as it is long, and trees are dropped as deep as they are.
+    stacker::maybe_grow(48 << 20, 64 << 20, || promql_parser::parser::parse(query).map(drop)).map_err(|why| {
+        let why: String = why.lines().next().unwrap_or_default().chars().take(160).collect();
+        let why = why.strip_prefix("invalid promql query").map_or(why.as_str(), |_| "it does not parse");
+        why.trim_end_matches('.').to_owned()
+    })
 }

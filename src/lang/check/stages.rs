@@ -241,7 +241,7 @@ impl<'t> Checker<'t> {
                 .or_else(|| self.late(scope, otherwise, part, reads, next)),
             ExprKind::Convert(inner, _) => self.late(scope, inner, part, reads, next),
             ExprKind::Builtin(builtin, args) => {
-                let keyed = match crate::eval::builtins::get(*builtin).name {
+                let keyed = match &*builtin.0 {
                     "merge" | "keys" | "plain" | "secrets" if partly => part,
                     "length" | "len" | "keys" => Part::Shape,
                     _ => Part::Whole,

@@ -156,7 +156,7 @@ impl Writing<'_> {
             }
             ExprKind::Builtin(builtin, arguments) => {
                 self.put("[\"builtin\",");
-                self.number(builtin.0.into());
+                write_text(self.out, &builtin.0);
                 self.put(",[");
                 for (at, argument) in arguments.iter().enumerate() {
                     self.comma(at);
@@ -449,7 +449,7 @@ impl Reader<'_, '_, '_> {
     }
 
     fn builtin(&mut self) -> Result<ExprKind, WireError> {
-        let builtin = u16::try_from(self.small()?).map_err(|_| self.syntax("a built-in"))?;
+        let builtin = self.name()?;
         self.expect(",")?;
         let mut arguments = Vec::new();
         self.list(|r| {

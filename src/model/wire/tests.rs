@@ -272,7 +272,7 @@ fn every_expr(value: Value) -> Expr {
         ListPart::Item(new(ExprKind::ForList { clauses: clauses.clone(), item: local() })),
         ListPart::Item(new(ExprKind::ForMap { clauses, key: local(), value: local() })),
         ListPart::Item(new(ExprKind::Variant("v".into(), local()))),
-        ListPart::Item(new(ExprKind::Builtin(Builtin(7), vec![None, Some(literal())]))),
+        ListPart::Item(new(ExprKind::Builtin(Builtin("upper".into()), vec![None, Some(literal())]))),
     ]))
 }
 

@@ -11,7 +11,7 @@ use crate::providers::http::wire::{get_int, get_list, get_text, text};
 use crate::providers::http::{Api, Dialect, Reply};
 
 const PUBLIC: &str = "https://api.cloudflare.com/client/v4";
-const VARIABLE: &str = "CLOUDFLARE_API_TOKEN";
+pub const VARIABLE: &str = "CLOUDFLARE_API_TOKEN";
 
 static DIALECT: Dialect = Dialect { platform: "cloudflare", request_id: HeaderName::from_static("cf-ray"), explain };
 

@@ -29,6 +29,10 @@ impl Provider for Cloudflare {
         SCHEMA.get_or_init(|| Arc::new(schema::schema())).clone()
     }
 
+    fn credentials(&self) -> &'static [&'static str] {
+        &[client::VARIABLE]
+    }
+
     fn connect(&self, settings: &Fields, surroundings: &Surroundings) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
         let (api, home) = client::connect(settings, surroundings)?;
         Ok(Arc::new(CloudflareConnection { api, home, zones: Mutex::default(), simulated: surroundings.simulated }))

@@ -11,7 +11,7 @@ use crate::providers::http::wire::{get_text, text};
 use crate::providers::http::{Api, Dialect};
 
 const PUBLIC: &str = "https://api.machines.dev";
-const VARIABLE: &str = "FLY_API_TOKEN";
+pub const VARIABLE: &str = "FLY_API_TOKEN";
 
 static DIALECT: Dialect = Dialect { platform: "fly", request_id: HeaderName::from_static("fly-request-id"), explain };
 

@@ -28,6 +28,10 @@ impl Provider for Fly {
         SCHEMA.get_or_init(|| Arc::new(schema::schema())).clone()
     }
 
+    fn credentials(&self) -> &'static [&'static str] {
+        &[client::VARIABLE]
+    }
+
     fn connect(&self, settings: &Fields, surroundings: &Surroundings) -> Result<Arc<dyn Connection>, Box<Diagnostic>> {
         let (api, home) = client::connect(settings, surroundings)?;
         let marks = [
