@@ -343,11 +343,19 @@ impl Names for Ground<'_> {
 struct Machine;
 
 impl Outside for Machine {
-    fn file(&self, _: &str, _: SourceId) -> Result<Arc<str>, String> {
-        Ok("hello ${name}".into())
+    fn file(&self, _: &str, _: SourceId) -> Result<Arc<[u8]>, String> {
+        Ok(b"hello ${name}".as_slice().into())
     }
 
-    fn variable(&self, name: &str) -> Option<String> {
-        BTreeMap::<&str, &str>::new().get(name).map(|it| it.to_string())
+    fn exists(&self, _: &str, _: SourceId) -> Result<bool, String> {
+        Ok(true)
+    }
+
+    fn list(&self, _: &str, _: SourceId) -> Result<Vec<String>, String> {
+        Ok(vec!["greeting.txt".into()])
+    }
+
+    fn variable(&self, _: &str, _: SourceId) -> Result<Option<String>, String> {
+        Ok(None)
     }
 }
