@@ -70,6 +70,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("miette", &["cli::report"]),
     ("clap", &["cli"]),
     ("reqwest", &["providers::http"]),
+    ("aws_lc_rs", &["providers::engine"]),
     ("sled", &["state"]),
     ("hyper", &["providers::sim", "providers::http"]),
 ];

@@ -80,6 +80,8 @@ pub enum Command {
     Apply(ApplyArgs),
     /// Destroy everything that this stack has in an environment
     Destroy(DestroyArgs),
+    /// Give a secret another value, and update whatever uses it
+    Rotate(RotateArgs),
     /// What there is, and what is interrupted or owed
     Status,
     /// A plan, a revision, or a resource with all its attributes
@@ -151,6 +153,15 @@ pub struct GivenArgs {
     /// The value of a secret, in a file that only you can read (mode 0600)
     #[arg(long = "secret-file", value_name = "NAME=FILE")]
     pub secret_files: Vec<String>,
+    /// Read the value of a secret from stdin
+    #[arg(long, value_name = "NAME")]
+    pub secret_stdin: Vec<String>,
+    /// The value of a secret is what this command prints; no shell runs it
+    #[arg(long = "secret-command", value_name = "NAME=COMMAND")]
+    pub secret_commands: Vec<String>,
+    /// Whoever writes a secret here is told what it costs.
+    #[arg(long = "secret", value_name = "NAME=VALUE", hide = true)]
+    pub secret_values: Vec<String>,
 }
 
 #[derive(Args, Debug, Clone, Default)]
@@ -222,6 +233,18 @@ pub struct DestroyArgs {
     pub only: Vec<String>,
     #[command(flatten)]
     pub consent: ConsentArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct RotateArgs {
+    /// `session_key`, or the address of a component's: `database.main/secret.password`
+    pub secret: String,
+    #[command(flatten)]
+    pub given: GivenArgs,
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+    #[arg(long)]
+    pub full: bool,
 }
 
 #[derive(Args, Debug)]

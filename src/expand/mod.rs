@@ -19,6 +19,8 @@ mod whole;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use secrets::KeptSecret;
+
 use crate::eval::Outside;
 use crate::lang::program::{Environment, Program};
 use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields, Kind, Name, ProviderName, Span, Value};
@@ -43,6 +45,8 @@ pub struct Known<'a> {
     pub data: BTreeMap<Address, Fields>,
     /// Secrets that are given from outside, by address (`secret.pagerduty_key`).
     pub secrets: BTreeMap<Address, Value>,
+    /// What records say of secrets, by address. They stay, through `moved` too.
+    pub kept_secrets: BTreeMap<Address, KeptSecret>,
     /// The clouds are simulated: a secret that is not given is made up.
     pub simulated: bool,
     /// What tells this state from every other: part of the hash in names that are unique everywhere.

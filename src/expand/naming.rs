@@ -53,7 +53,11 @@ pub fn make_names(resources: &mut [DesiredResource], program: &Program, environm
 
 /// The name that the record at this address, or at the one that it moves from, bears.
 fn kept(known: &Known<'_>, program: &Program, address: &Address, attribute: &Name) -> Option<Name> {
-    let of = |address: &Address| known.names.get(address).and_then(|names| names.get(attribute)).cloned();
+    of_record(program, address, |address| known.names.get(address).and_then(|names| names.get(attribute)).cloned())
+}
+
+/// What is known of the record at this address, or at the one that it moves from.
+pub fn of_record<T>(program: &Program, address: &Address, of: impl Fn(&Address) -> Option<T>) -> Option<T> {
     of(address).or_else(|| {
         program.moved.iter().find_map(|moved| {
             let rest = address.as_str().strip_prefix(moved.to.as_str())?;

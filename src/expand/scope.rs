@@ -36,7 +36,7 @@ impl<'p> Names for Scope<'_, 'p> {
             Reference::Let(LetScope::File, name) => all.file_let(frame.directory, name, span),
             Reference::Let(LetScope::Library, name) => all.file_let(1, name, span),
             Reference::Let(LetScope::Import(directory), name) => all.file_let(*directory, name, span),
-            Reference::Secret { name, previous } => all.secret(frame, name, *previous, span),
+            Reference::Secret { name, part } => all.secret(frame, name, *part, span),
             Reference::Instance { kind, name } => {
                 all.ready(frame);
                 let found = frame.tables.borrow().instance_of.get(&(kind.clone(), name.clone())).copied();

@@ -76,6 +76,36 @@ pub enum ExprKind {
     Convert(Box<Expr>, Arc<Type>),
 }
 
+/// What can be read of a secret.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecretPart {
+    Value,
+    /// The former value, while the two overlap.
+    Previous,
+    /// The public half of a key.
+    Public,
+    /// When it got its value.
+    Since,
+    /// When another value is due.
+    Due,
+}
+
+impl SecretPart {
+    pub const ALL: [SecretPart; 5] =
+        [SecretPart::Value, SecretPart::Previous, SecretPart::Public, SecretPart::Since, SecretPart::Due];
+
+    /// The word after the dot, which is also the attribute of its resource.
+    pub fn word(self) -> &'static str {
+        match self {
+            SecretPart::Value => "value",
+            SecretPart::Previous => "previous",
+            SecretPart::Public => "public",
+            SecretPart::Since => "since",
+            SecretPart::Due => "due",
+        }
+    }
+}
+
 /// A name that is not a variable.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Reference {
@@ -83,8 +113,8 @@ pub enum Reference {
     Input(Name),
     /// A `let` of the surrounding body, or of the file level that surrounds it.
     Let(Scope, Name),
-    /// `secret.name.value`, `secret.name.previous`.
-    Secret { name: Name, previous: bool },
+    /// `secret.name.value` and its other parts.
+    Secret { name: Name, part: SecretPart },
     /// An instance that the surrounding body declares: a `ref<kind>`; with `for` a map of them; null where its `if` is false.
     Instance { kind: Name, name: Name },
     /// A resource or data source that the surrounding body declares, as the object of its attributes; with `for` a map.

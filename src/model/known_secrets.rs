@@ -80,6 +80,16 @@ impl KnownSecrets {
         self.held().is_in(text)
     }
 
+    /// Whether a value, or anything inside of it, holds a secret in any of its writings.
+    pub fn is_in_value(&self, value: &Value) -> bool {
+        match &value.data {
+            Data::Text(text) => self.is_in(text),
+            Data::List(items) => items.iter().any(|item| self.is_in_value(item)),
+            Data::Map(fields) | Data::Variant(_, fields) => fields.values().any(|field| self.is_in_value(field)),
+            _ => false,
+        }
+    }
+
     /// The text with every known secret replaced by `(secret)`.
     pub fn clean(&self, text: &str) -> String {
         let held = self.held();

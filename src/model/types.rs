@@ -132,6 +132,19 @@ impl Type {
         }
     }
 
+    /// Whether a value of it may be, or hold, a secret.
+    pub fn holds_secret(&self) -> bool {
+        match self {
+            Type::Secret(_) | Type::Sensitive(_) => true,
+            Type::List(of, _) | Type::Map(of) | Type::Set(of) | Type::Optional(of) | Type::Range(of) => of.holds_secret(),
+            Type::Object(object) => object.fields.values().any(|field| field.ty.holds_secret()),
+            Type::Variant(variant) => {
+                variant.cases.values().any(|case| case.fields.values().any(|field| field.ty.holds_secret()))
+            }
+            _ => false,
+        }
+    }
+
     /// The type without `?`, `secret` and `sensitive` around it.
     pub fn bare(&self) -> &Type {
         match self {

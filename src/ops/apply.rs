@@ -21,8 +21,8 @@ use crate::state::{Revision, Run, RunHeader, Settlement};
 /// How to apply.
 #[derive(Clone, Debug)]
 pub struct Request {
-    /// The word on the command line.
-    pub command: &'static str,
+    /// What history calls it: the word on the command line, and for a rotation the secret.
+    pub command: String,
     pub author: Author,
     /// Calls at once; `None` leaves it to each provider's budget.
     pub parallel: Option<u32>,
@@ -146,7 +146,7 @@ pub async fn make(
     let revision = match &outcome.broken {
         Some(_) => None,
         None => {
-            let revision = revision(request, request.command, Some(plan), &outcome, outcome.outputs.clone());
+            let revision = revision(request, &request.command, Some(plan), &outcome, outcome.outputs.clone());
             Some(journal.finish(revision).await.map_err(fail)?)
         }
     };
@@ -179,7 +179,7 @@ async fn begin(workspace: &mut Workspace, header: RunHeader, wait: Duration) -> 
 
 fn header(request: &Request, addresses: Vec<Address>, plan: Option<&Plan>, changes: u32) -> RunHeader {
     RunHeader {
-        command: request.command.to_owned(),
+        command: request.command.clone(),
         who: request.author.who.clone(),
         host: request.author.host.clone(),
         pid: std::process::id(),

@@ -133,6 +133,7 @@ fn try_desired(workspace: &Workspace, data: BTreeMap<Address, Fields>) -> Result
             names: made_names(workspace.state.view(), &workspace.schemas),
             data,
             secrets,
+            kept_secrets: super::secrets::kept(workspace)?,
             simulated: workspace.settings.simulated(),
             store_id: &store_name(&workspace.state),
         },

@@ -1,17 +1,18 @@
-//! What a program gets from outside: inputs and secrets.
+//! What a program gets from outside: inputs. Secrets are next door, in `given_secrets`.
 //!
-//! Inputs, the strongest first: `--input`, `--input-file` (the last one wins), `STACK_INPUT_name`, the environment's `inputs`
-//! (which the program itself says), the default. Secrets: `--secret-file`, `STACK_SECRET_name`, a file of that name in
-//! `.stackwright/secrets/`.
+//! The strongest first: `--input`, `--input-file` (the last one wins), `STACK_INPUT_name`, the environment's `inputs`
+//! (which the program itself says), the default. An input that holds a secret is never taken from the command line.
 
-use std::collections::BTreeMap;
-use std::os::unix::fs::PermissionsExt;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::files::words;
 use super::settings::Settings;
-use crate::lang::program::{Body, Program};
-use crate::model::{Code, Data, Diagnostic, Name, Origin, Sources, Span, Type, Value};
+use crate::lang::program::Program;
+use crate::model::{Code, Data, Diagnostic, Name, Origin, SourceId, Sources, Span, Type, Value};
+
+const COMMAND_LINE: &str = "--input";
 
 /// What was named on the command line.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,12 @@ pub struct Given {
     pub input_files: Vec<PathBuf>,
     /// `name=path`.
     pub secret_files: Vec<String>,
+    /// Names of secrets that stdin holds: one.
+    pub secret_stdin: Vec<String>,
+    /// `name=program arguments`.
+    pub secret_commands: Vec<String>,
+    /// `name=value`, which is refused.
+    pub secret_values: Vec<String>,
 }
 
 /// One input that was given, before anybody knows the program.
@@ -83,7 +90,7 @@ pub fn collect_inputs(given: &Given, settings: &Settings, sources: &mut Sources)
     }
     for pair in &given.inputs {
         match pair.split_once('=') {
-            Some((name, text)) => add(name, Content::Text(text.to_owned()), "--input".into(), sources),
+            Some((name, text)) => add(name, Content::Text(text.to_owned()), COMMAND_LINE.into(), sources),
             None => {
                 let text = format!("`--input {pair}` has no value");
                 errors.push(Code::Usage.error(text).help(format!("write `--input {pair}=VALUE`")));
@@ -114,6 +121,11 @@ pub fn inputs(program: &Program, given: &[GivenInput]) -> Result<BTreeMap<Name, 
             errors.push(unknown_input(program, &it.name, &it.from));
             continue;
         };
+        let is_secret = input.ty.holds_secret();
+        if is_secret && it.from == COMMAND_LINE {
+            errors.push(shown_secret(&it.name));
+            continue;
+        }
         let value = match &it.content {
             Content::Text(text) => parse(&input.ty, text, it.origin),
             Content::Json(json) => from_json(json, it.origin),
@@ -121,7 +133,9 @@ pub fn inputs(program: &Program, given: &[GivenInput]) -> Result<BTreeMap<Name, 
         };
         match value {
             Ok(value) => drop(values.insert(input.name.clone(), value)),
-            Err(why) => errors.push(wrong_input(&it.name, &input.ty, &it.from, why, it.origin)),
+            // The words may quote what they are about.
+            Err(_) if is_secret => errors.push(wrong_input(&it.name, &input.ty, &it.from, "it is not shown", it.origin)),
+            Err(why) => errors.push(wrong_input(&it.name, &input.ty, &it.from, &why, it.origin)),
         }
     }
     if errors.is_empty() { Ok(values) } else { Err(errors) }
@@ -133,7 +147,30 @@ fn unknown_input(program: &Program, name: &str, from: &str) -> Diagnostic {
     Code::UnknownName.error(format!("the stack has no input `{name}`, which {from} gives")).helps(nearest)
 }
 
-fn wrong_input(name: &str, ty: &Type, from: &str, why: String, origin: Span) -> Diagnostic {
+/// An input that holds a secret stands where everybody can read it.
+fn shown_secret(name: &str) -> Diagnostic {
+    Code::Usage
+        .error(format!("input `{name}` holds a secret, and `--input` leaves it where others can read it"))
+        .note("it is in the shell's history and in the list of processes by now: make another one")
+        .help(format!("give it with STACK_INPUT_{name}, or in a file: `--input-file FILE`"))
+}
+
+/// The texts without those of inputs that hold a secret: no message quotes them.
+pub fn without_secrets(program: &Program, given: &[GivenInput], sources: &Arc<Sources>) -> Arc<Sources> {
+    let is_secret = |it: &&GivenInput| program.inputs.iter().any(|input| *input.name == *it.name && input.ty.holds_secret());
+    let hidden: BTreeSet<SourceId> = given.iter().filter(is_secret).map(|it| it.origin.source).collect();
+    if hidden.is_empty() {
+        return sources.clone();
+    }
+    let mut shown = Sources::default();
+    for (id, source) in sources.iter() {
+        let text = if hidden.contains(&id) { Arc::from("") } else { source.text.clone() };
+        shown.add(source.name.clone(), text, source.origin);
+    }
+    Arc::new(shown)
+}
+
+fn wrong_input(name: &str, ty: &Type, from: &str, why: &str, origin: Span) -> Diagnostic {
     Code::WrongType
         .error(format!("input `{name}` takes {ty}, and what {from} gives is not one: {why}"))
         .label(origin, "given here")
@@ -174,74 +211,4 @@ fn from_json(json: &serde_json::Value, origin: Span) -> Result<Value, String> {
         }
     };
     Ok(Value::new(data, origin))
-}
-
-/// Secrets that were given from outside, by name. What is not given is not in it.
-///
-/// Errors: [`Code::Unreadable`] for a file that cannot be read, or that others can read too.
-pub fn secrets(program: &Program, given: &Given, settings: &Settings) -> Result<BTreeMap<Name, Value>, Vec<Diagnostic>> {
-    if settings.in_process() {
-        return Ok(BTreeMap::new());
-    }
-    let mut names = Vec::new();
-    collect_given_secrets(&program.body, &mut names);
-    let mut from_flags = BTreeMap::new();
-    let (mut values, mut errors) = (BTreeMap::new(), Vec::new());
-    for pair in &given.secret_files {
-        match pair.split_once('=') {
-            Some((name, path)) if names.iter().any(|it| **it == *name) => {
-                drop(from_flags.insert(name.to_owned(), PathBuf::from(path)))
-            }
-            Some((name, _)) => {
-                let nearest = super::nearest(name, names.iter().map(|it| &**it))
-                    .map(|it| format!("a secret with a similar name exists: `{it}`"));
-                errors.push(
-                    Code::UnknownName
-                        .error(format!("the stack has no secret `{name}` that is given from outside"))
-                        .helps(nearest),
-                );
-            }
-            None => errors.push(
-                Code::Usage
-                    .error(format!("`--secret-file {pair}` names no file"))
-                    .help(format!("write `--secret-file {pair}=FILE`")),
-            ),
-        }
-    }
-    for name in names {
-        let by_default = settings.own_dir().join("secrets").join(&*name);
-        let text = match (from_flags.get(&*name), (settings.variable)(&format!("STACK_SECRET_{name}"))) {
-            (Some(path), _) => read_secret(path).map(Some),
-            (None, Some(text)) => Ok(Some(text)),
-            (None, None) if by_default.exists() => read_secret(&by_default).map(Some),
-            (None, None) => Ok(None),
-        };
-        match text {
-            Ok(Some(text)) => drop(values.insert(name, Value::text(text).secret())),
-            Ok(None) => {}
-            Err(diagnostic) => errors.push(*diagnostic),
-        }
-    }
-    if errors.is_empty() { Ok(values) } else { Err(errors) }
-}
-
-fn collect_given_secrets(body: &Body, names: &mut Vec<Name>) {
-    names.extend(body.secrets.iter().filter(|secret| secret.generate.is_none()).map(|secret| secret.name.clone()));
-    for branch in &body.branches {
-        collect_given_secrets(&branch.then, names);
-        collect_given_secrets(&branch.otherwise, names);
-    }
-}
-
-/// A secret's file: without the newline at its end, and readable by its owner alone.
-fn read_secret(path: &Path) -> Result<String, Box<Diagnostic>> {
-    let shown = path.display();
-    let unreadable = |why: String| Box::new(Code::Unreadable.error(format!("the secret's file `{shown}` cannot be read: {why}")));
-    let mode = std::fs::metadata(path).map_err(|error| unreadable(words(&error)))?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        let text = format!("the secret's file `{shown}` can be read by others (mode {mode:04o})");
-        return Err(Box::new(Code::Unreadable.error(text).help(format!("run `chmod 600 {shown}`"))));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(words(&error)))?;
-    Ok(text.strip_suffix('\n').map(|it| it.strip_suffix('\r').unwrap_or(it)).unwrap_or(&text).to_owned())
 }

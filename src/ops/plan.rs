@@ -61,6 +61,13 @@ pub async fn refreshed(workspace: &Workspace, connections: &Connections, request
     Ok(Planned { plan, read, open: view.open.len() })
 }
 
+/// Makes a plan from records alone.
+///
+/// Errors: as [`make`].
+pub fn from_records(workspace: &Workspace) -> Result<Plan, Failure> {
+    from_known(workspace, desired(workspace)?, &Seen::default(), &Request::default())
+}
+
 /// What a destroy needs of the program: its providers' settings. What is wrong with the rest of it is in nobody's way.
 fn to_destroy(workspace: &Workspace) -> Desired {
     let program = &workspace.project.program;

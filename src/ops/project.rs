@@ -91,7 +91,8 @@ pub fn load_with(
     let checked = check_with(settings, schemas, sources, extra);
     match (checked.program, inputs) {
         (Some(program), Ok(inputs)) => {
-            Ok(Project { program, sources: checked.sources, warnings: checked.diagnostics, given: given.clone(), inputs })
+            let sources = given::without_secrets(&program, &inputs, &checked.sources);
+            Ok(Project { program, sources, warnings: checked.diagnostics, given: given.clone(), inputs })
         }
         (_, inputs) => {
             let mut diagnostics = inputs.err().unwrap_or_default();

@@ -1,14 +1,15 @@
 //! One stack in one environment: its program, its state and its platforms. What most commands begin with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use super::connections::Connections;
 use super::environment;
-use super::given::{self, Given};
+use super::given::Given;
+use super::given_secrets;
 use super::project::{self, Failure, Project};
 use super::settings::Settings;
-use crate::model::{Code, Data, Diagnostic, KnownSecrets, Name, Schemas, Sources, Value};
+use crate::model::{Address, Code, Data, Diagnostic, KnownSecrets, Name, Schemas, Sources, Value};
 use crate::providers::registry;
 use crate::state::State;
 
@@ -20,6 +21,8 @@ pub struct Workspace {
     pub schemas: Arc<Schemas>,
     /// Secrets that were given from outside, read when something first asks for them.
     given_secrets: OnceLock<BTreeMap<Name, Value>>,
+    /// Secrets that get another value with the next plan.
+    pub rotating: BTreeSet<Address>,
     known_secrets: Arc<KnownSecrets>,
 }
 
@@ -44,17 +47,18 @@ impl Workspace {
     pub fn over(settings: Settings, project: Project, environment: String, state: State) -> Workspace {
         let schemas = Arc::new(registry::schemas());
         let (given_secrets, known_secrets) = (OnceLock::new(), Arc::default());
-        Workspace { settings, project, environment, state, schemas, given_secrets, known_secrets }
+        let rotating = BTreeSet::new();
+        Workspace { settings, project, environment, state, schemas, given_secrets, rotating, known_secrets }
     }
 
     /// Secrets that were given from outside, by name; each is read once.
     ///
-    /// Errors: those of [`given::secrets`].
+    /// Errors: those of [`given_secrets::secrets`].
     pub fn given_secrets(&self) -> Result<&BTreeMap<Name, Value>, Failure> {
         if let Some(given) = self.given_secrets.get() {
             return Ok(given);
         }
-        let read = given::secrets(&self.project.program, &self.project.given, &self.settings);
+        let read = given_secrets::secrets(&self.project.program, &self.project.given, &self.settings);
         let given = read.map_err(|diagnostics| self.failure(diagnostics))?;
         given.values().for_each(|value| self.known_secrets.learn(value));
         Ok(self.given_secrets.get_or_init(|| given))

@@ -10,7 +10,7 @@ use super::diff::part;
 use crate::model::expr::{Expr, ExprKind, Reference, Step};
 use crate::model::schema::{Attribute, Given, Kind};
 use crate::model::value::Unknown;
-use crate::model::{Address, Data, DesiredResource, Fields, Name, Record, SeenResource, Span, Value};
+use crate::model::{Address, Data, DesiredResource, Fields, Name, Record, SeenResource, Span, Type, Value};
 
 /// What a plan does to the attributes of one resource.
 #[derive(Clone, Debug, Default)]
@@ -109,6 +109,10 @@ impl<'a> Standings<'a> {
         // A secret that is reported again stays one.
         let value = match (live, recorded) {
             (Some(live), Some(recorded)) if live == recorded => recorded,
+            // What may be absent, and is in what is recorded, stays absent.
+            (None, None) if matches!(attribute.ty, Type::Optional(_)) => {
+                return self.recorded[at as usize].is_some().then(Value::null);
+            }
             (live, recorded) => live.or(recorded)?,
         };
         part(value, rest)

@@ -34,6 +34,7 @@ pub fn list(text: &str, setting: &Setting) -> Vec<String> {
         names: setting.names.clone(),
         data: setting.data.clone(),
         secrets: setting.secrets.clone(),
+        kept_secrets: BTreeMap::new(),
         simulated: setting.simulated,
         store_id: "test",
     };

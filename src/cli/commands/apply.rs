@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Context;
 use super::plan::{given, request, show};
-use crate::cli::args::{ApplyArgs, ConsentArgs, DestroyArgs};
+use crate::cli::args::{ApplyArgs, ConsentArgs, DestroyArgs, RotateArgs};
 use crate::cli::ask::{self, Answer};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
@@ -24,8 +24,9 @@ use crate::ops::author::author;
 use crate::ops::connections::Connections;
 use crate::ops::consent;
 use crate::ops::given::Given;
-use crate::ops::plan::{self, Request};
+use crate::ops::plan::{self, Planned, Request};
 use crate::ops::project::Failure;
+use crate::ops::secrets;
 use crate::ops::workspace::Workspace;
 
 pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
@@ -57,6 +58,17 @@ pub async fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, 
     result
 }
 
+pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Failure> {
+    let mut workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
+    let command = format!("rotate {}", args.secret.trim_start_matches("secret."));
+    let mut session = Session::open(context, &workspace, &args.consent, &command).await?;
+    let stop = signals::listen(context.global.timeout, &context.settings.world);
+    session.settle(&mut workspace).await?;
+    let result = session.rotated(&mut workspace, &args.secret, args.full, stop).await;
+    session.connections.close().await;
+    result
+}
+
 /// One apply, from the plan to the last line.
 struct Session<'c> {
     context: &'c Context<'c>,
@@ -70,11 +82,11 @@ impl<'c> Session<'c> {
         context: &'c Context<'c>,
         workspace: &Workspace,
         consent: &'c ConsentArgs,
-        command: &'static str,
+        command: &str,
     ) -> Result<Session<'c>, Failure> {
         let is_ci = (context.settings.variable)("CI").is_some_and(|it| !it.is_empty());
         let request = apply::Request {
-            command,
+            command: command.to_owned(),
             author: author(context.settings),
             parallel: consent.parallel,
             lock_wait: context.global.lock_wait.unwrap_or(Duration::ZERO),
@@ -122,11 +134,44 @@ impl<'c> Session<'c> {
             planned = plan::refreshed(workspace, &self.connections, request) => planned?,
             _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(Exit::Interrupted),
         };
+        self.shown_and_made(workspace, &planned, full, stop).await
+    }
+
+    /// Plans another value for a secret, or what an interrupted rotation left, asks, and makes it.
+    async fn rotated(
+        &self,
+        workspace: &mut Workspace,
+        secret: &str,
+        full: bool,
+        mut stop: watch::Receiver<Stop>,
+    ) -> Result<Exit, Failure> {
+        let rotation = tokio::select! {
+            rotation = secrets::rotate(workspace, &self.connections, secret) => rotation?,
+            _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(Exit::Interrupted),
+        };
+        if !rotation.unfinished.is_empty() {
+            let behind: Vec<String> = rotation.unfinished.iter().map(|it| Escaped(it.as_str()).to_string()).collect();
+            let secret = Escaped(rotation.secret.as_str());
+            self.context.output.about(&format!(
+                "! the last rotation of {secret} did not reach {}: it is carried on, and no third value is made\n",
+                behind.join(", ")
+            ));
+        }
+        self.shown_and_made(workspace, &rotation.planned, full, stop).await
+    }
+
+    async fn shown_and_made(
+        &self,
+        workspace: &mut Workspace,
+        planned: &Planned,
+        full: bool,
+        stop: watch::Receiver<Stop>,
+    ) -> Result<Exit, Failure> {
         let sources = workspace.sources().clone();
         // Under `--json` the one document is the result of the apply.
         if !self.context.output.json {
             let text = crate::cli::output::Output { json_to: None, ..self.context.output.clone() };
-            show(&Context { output: &text, ..*self.context }, workspace, &planned, full)?;
+            show(&Context { output: &text, ..*self.context }, workspace, planned, full)?;
         }
         self.agree_and_make(workspace, &planned.plan, &sources, false, stop).await
     }

@@ -49,7 +49,14 @@ pub fn show(context: &Context<'_>, workspace: &Workspace, planned: &Planned, ful
 }
 
 pub fn given(args: &GivenArgs) -> Given {
-    Given { inputs: args.inputs.clone(), input_files: args.input_file.clone(), secret_files: args.secret_files.clone() }
+    Given {
+        inputs: args.inputs.clone(),
+        input_files: args.input_file.clone(),
+        secret_files: args.secret_files.clone(),
+        secret_stdin: args.secret_stdin.clone(),
+        secret_commands: args.secret_commands.clone(),
+        secret_values: args.secret_values.clone(),
+    }
 }
 
 pub fn request(args: &ScopeArgs) -> Request {

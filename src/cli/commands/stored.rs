@@ -13,12 +13,13 @@ use crate::cli::{diff, plan_text};
 use crate::model::{Address, Code, Data, Record};
 use crate::ops;
 use crate::ops::project::Failure;
+use crate::ops::secrets::{self, SecretAge};
 use crate::ops::stored::{self, Stored};
 
 pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     let stored = stored::open(context.settings, context.global.env.as_deref()).await?;
     let view = stored.state.view();
-    context.output.document(&status_document(&stored))?;
+    context.output.document(&status_document(&stored, context.settings.world.clock.now()))?;
     let terminal = context.output.result;
     let simulated = if context.settings.simulated() { "   simulated" } else { "" };
     let name = terminal.paint(Ink::Strong, format!("{}/{}", Escaped(&stored.stack), Escaped(&stored.environment)));
@@ -32,6 +33,10 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
         out.push('\n');
     }
     for (instance, records) in stored::by_instance(&stored.state) {
+        // A secret of the stack has a line of its own below.
+        if records.iter().all(|record| &*record.kind == secrets::KIND && record.address == instance) {
+            continue;
+        }
         let provider = records[0].provider.to_string();
         let about = if records.len() == 1 { records[0].kind.to_string() } else { plan_text::resources(records.len()) };
         let line = format!("  {}  {}", Escaped(instance.as_str()), terminal.paint(Ink::Quiet, about));
@@ -39,6 +44,13 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     }
     for (name, output) in &view.outputs {
         out.push_str(&format!("  output.{} = {}\n", Escaped(name), diff::shown(output)));
+    }
+    let now = context.settings.world.clock.now();
+    for secret in secrets::ages(&stored.state) {
+        let (words, is_overdue) = age_text(&secret, now);
+        let line = format!("  {}  {}", Escaped(secret.address.as_str()), terminal.paint(Ink::Quiet, &words.0));
+        let about = terminal.paint(if is_overdue { Ink::Change } else { Ink::Quiet }, words.1);
+        out.push_str(&format!("{}\n", spread(&terminal, &line, &about)));
     }
     for open in view.open.values() {
         let intent = &open.intent;
@@ -83,8 +95,53 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn status_document(stored: &Stored) -> Json {
+/// How old a secret is and what it is, then what is due; and whether it is overdue.
+fn age_text(secret: &SecretAge, now: jiff::Timestamp) -> ((String, String), bool) {
+    let from = if secret.given { "given" } else { "made" };
+    let age = secret.since.map(|since| format!(" {} ago", span_text(now.duration_since(since))));
+    let overlap = secret.previous_until.map(|until| match until > now {
+        true => format!(", the former value until {}", instant_text(until)),
+        false => ", the former value goes with the next apply".to_owned(),
+    });
+    let head = format!("{from}{}{}", age.unwrap_or_default(), overlap.unwrap_or_default());
+    let due = match secret.due {
+        None => String::new(),
+        Some(due) if due <= now => format!("due since {}", span_text(now.duration_since(due))),
+        Some(due) => format!("due in {}", span_text(due.duration_since(now))),
+    };
+    ((head, due), secret.due.is_some_and(|due| due <= now))
+}
+
+/// `12d`, `5h`, `3m`, `20s`: as precise as anybody needs, rounded.
+fn span_text(span: jiff::SignedDuration) -> String {
+    let seconds = span.as_secs().max(0);
+    let rounded = |unit: i64| (seconds + unit / 2) / unit;
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3570 => format!("{}m", rounded(60)),
+        3570..172_800 => format!("{}h", rounded(3600)),
+        _ => format!("{}d", rounded(86_400)),
+    }
+}
+
+fn instant_text(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+fn status_document(stored: &Stored, now: jiff::Timestamp) -> Json {
     let view = stored.state.view();
+    let secrets: Vec<Json> = secrets::ages(&stored.state)
+        .iter()
+        .map(|it| {
+            let instant = |at: Option<jiff::Timestamp>| at.map(|at| at.to_string());
+            json!({
+                "address": it.address.as_str(), "source": if it.given { "given" } else { "generated" }, "version": it.version,
+                "since": instant(it.since), "age_ms": it.since.map(|since| now.duration_since(since).as_millis() as i64),
+                "due": instant(it.due), "overdue": it.due.is_some_and(|due| due <= now),
+                "previous_until": instant(it.previous_until),
+            })
+        })
+        .collect();
     let instances: Vec<Json> = stored::by_instance(&stored.state).iter().map(|(instance, records)| {
         json!({"address": instance.as_str(), "provider": records[0].provider.to_string(), "resources": records.len()})
     }).collect();
@@ -103,6 +160,7 @@ fn status_document(stored: &Stored) -> Json {
             "resources": view.records.len(),
             "instances": instances,
             "outputs": view.outputs.iter().map(|(name, it)| (name.to_string(), value(it))).collect::<serde_json::Map<_, _>>(),
+            "secrets": secrets,
             "open": open,
             "active": active,
         }),

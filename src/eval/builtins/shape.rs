@@ -108,7 +108,7 @@ impl Bound {
             }
             (Shape::Var(letter), _) => self.bind(*letter, ty.clone()),
             (Shape::Any, _) => {
-                self.tainted |= holds_secret(ty);
+                self.tainted |= ty.holds_secret();
                 true
             }
             (_, Type::Secret(inner) | Type::Sensitive(inner)) => {
@@ -124,7 +124,7 @@ impl Bound {
                 true
             }
             (Shape::Compared(letter), _) => {
-                self.tainted |= holds_secret(ty);
+                self.tainted |= ty.holds_secret();
                 self.bind(*letter, ty.clone())
             }
             (Shape::Amount(letter), _) => match amount(ty) {
@@ -212,17 +212,6 @@ fn amount(ty: &Type) -> Option<Type> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// Whether a value of the type may be, or hold, a secret.
-pub(in crate::eval) fn holds_secret(ty: &Type) -> bool {
-    match ty {
-        Type::Secret(_) | Type::Sensitive(_) => true,
-        Type::List(of, _) | Type::Map(of) | Type::Set(of) | Type::Optional(of) | Type::Range(of) => holds_secret(of),
-        Type::Object(object) => object.fields.values().any(|field| holds_secret(&field.ty)),
-        Type::Variant(variant) => variant.cases.values().any(|case| case.fields.values().any(|field| holds_secret(&field.ty))),
-        _ => false,
     }
 }
 

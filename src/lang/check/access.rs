@@ -8,11 +8,11 @@ use super::describe::{At, listed, noun, quoted};
 use super::fit::{each_sensitive, read_type, secret};
 use super::names::narrowed;
 use super::shapes::untainted;
-use crate::lang::resolve::{Owner, nearest};
+use crate::lang::resolve::{ItemId, Owner, nearest};
 use crate::lang::syntax::tree::{self, Expr as Tree, ExprKind as K, StepKind};
-use crate::model::expr::{Expr, ExprKind, Reference};
+use crate::model::expr::{Expr, ExprKind, Reference, SecretPart};
 use crate::model::types::Bounds;
-use crate::model::{Code, Confidence, Edit, Name, Span, Type, Value};
+use crate::model::{Code, Confidence, Diagnostic, Edit, Name, Span, Type, Value};
 
 impl<'t> Checker<'t> {
     /// `base.field[key]?.field(args)`.
@@ -327,36 +327,54 @@ impl<'t> Checker<'t> {
             _ => None,
         };
         let whole = steps.get(1).map_or(to, |step| span.to(step.span));
-        let previous = match field.map(|field| &*field.node) {
-            Some("value") => false,
-            Some("previous") => true,
-            _ => {
-                let diagnostic = Code::UnknownField
-                    .error(format!("`secret.{}` is read with `.value`", name.node))
-                    .label(whole, "is no value by itself")
-                    .help(format!("write `secret.{}.value`, or `.previous` after a rotation with `overlap`", name.node));
-                self.say(diagnostic);
-                return None;
-            }
-        };
-        let has_overlap = match &self.tables.items[id.at()].what {
-            crate::lang::resolve::What::Secret(named) => {
-                named.body.entries.iter().any(|entry| matches!(&entry.kind, tree::EntryKind::Field { key, .. } if key.text().is_some_and(|it| &*it.node == "overlap")))
-            }
-            _ => true,
-        };
-        if previous && !has_overlap {
+        let part = field.and_then(|field| SecretPart::ALL.into_iter().find(|part| part.word() == &*field.node));
+        let Some(part) = part else {
             let diagnostic = Code::UnknownField
-                .error(format!("`secret.{}` has no previous value", name.node))
-                .label(whole, "it has no `overlap`")
-                .help("give the secret an `overlap`, such as `overlap = 1d`");
+                .error(format!("`secret.{}` is read with `.value`", name.node))
+                .label(whole, "is no value by itself")
+                .help(format!("write `secret.{}.value`, or `.previous` after a rotation with `overlap`", name.node));
+            self.say(diagnostic);
+            return None;
+        };
+        if let Some(diagnostic) = self.secret_lacks(id, &name.node, part, whole) {
             self.say(diagnostic);
             return None;
         }
-        let ty = secret(Type::TEXT);
-        let ty = if previous { ty.optional() } else { ty };
-        let reference = Reference::Secret { name: name.node.clone(), previous };
+        let ty = match part {
+            SecretPart::Value => secret(Type::TEXT),
+            SecretPart::Previous => secret(Type::TEXT).optional(),
+            SecretPart::Public => Type::TEXT,
+            SecretPart::Since | SecretPart::Due => Type::Instant,
+        };
+        let reference = Reference::Secret { name: name.node.clone(), part };
         Some((narrowed(cx, Typed::new(ExprKind::Name(reference), whole, ty)), 2))
+    }
+
+    /// Why a secret does not have a part, if its declaration does not provide for it.
+    fn secret_lacks(&self, id: ItemId, name: &str, part: SecretPart, span: Span) -> Option<Diagnostic> {
+        let crate::lang::resolve::What::Secret(named) = &self.tables.items[id.at()].what else { return None };
+        let text_of = |wanted: &str| {
+            named.body.entries.iter().find_map(|entry| match &entry.kind {
+                tree::EntryKind::Field { key, value, .. } if key.text().is_some_and(|it| &*it.node == wanted) => {
+                    Some(self.text(value.span))
+                }
+                _ => None,
+            })
+        };
+        let lacks = |what: &str, label: &str, help: &str| {
+            Some(Code::UnknownField.error(format!("`secret.{name}` has no {what}")).label(span, label).help(help))
+        };
+        match part {
+            SecretPart::Value | SecretPart::Since => None,
+            SecretPart::Previous if text_of("overlap").is_some() => None,
+            SecretPart::Previous => {
+                lacks("previous value", "it has no `overlap`", "give the secret an `overlap`, such as `overlap = 1d`")
+            }
+            SecretPart::Due if text_of("rotate").is_some() => None,
+            SecretPart::Due => lacks("due date", "it has no `rotate`", "give the secret a `rotate`, such as `rotate = 90d`"),
+            SecretPart::Public if text_of("format") == Some("\"ed25519\"") => None,
+            SecretPart::Public => lacks("public half", "it is no key pair", "only `format = \"ed25519\"` makes a pair of keys"),
+        }
     }
 
     fn resource_root(

@@ -190,13 +190,7 @@ pub fn shown(ty: &Type) -> Type {
 
 /// Whether a value of the type may be, or hold, a secret.
 pub fn holds_secret(ty: &Type) -> bool {
-    match ty {
-        Type::Secret(_) | Type::Sensitive(_) => true,
-        Type::List(of, _) | Type::Map(of) | Type::Set(of) | Type::Optional(of) | Type::Range(of) => holds_secret(of),
-        Type::Object(object) => object.fields.values().any(|field| holds_secret(&field.ty)),
-        Type::Variant(variant) => variant.cases.values().any(|case| case.fields.values().any(|field| holds_secret(&field.ty))),
-        _ => false,
-    }
+    ty.holds_secret()
 }
 
 /// The type, secret. A `?` stays outside: whether something is there is no secret.

@@ -326,6 +326,14 @@ impl<'t> Checker<'t> {
                 .help("such as `generate = 32B`");
             self.say(diagnostic);
         }
+        let in_component = matches!(self.tables.scope(scope).owner, crate::lang::resolve::Owner::Kind(_));
+        if secret.generate.is_none() && in_component {
+            let diagnostic = Code::MissingField
+                .error(format!("{who} stands in a component, and nothing is generated"))
+                .label(span, "needs `generate: size`")
+                .help(format!("write `generate = 32B`, or take it from the caller: `input {}: secret<string>`", named.name.node));
+            self.say(diagnostic);
+        }
         secret
     }
 

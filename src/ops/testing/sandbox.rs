@@ -118,7 +118,7 @@ impl TestWorld {
     /// Settles, plans and makes; whoever writes a test agrees to losing data, and guards hold all the same.
     async fn make(&mut self, destroy: bool, done: &mut Done) -> Result<(), Failure> {
         let request = apply::Request {
-            command: if destroy { "destroy" } else { "apply" },
+            command: if destroy { "destroy" } else { "apply" }.to_owned(),
             author: Author { who: "test".into(), host: "test".into(), commit: None },
             parallel: None,
             lock_wait: Duration::ZERO,
