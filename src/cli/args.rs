@@ -74,6 +74,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Lay out the source in its one form
     Fmt(FmtArgs),
+    /// Put right what `check` is sure about, and show what changed
+    Fix(FixArgs),
     /// Show what would change, and why
     Plan(PlanArgs),
     /// Make a plan and do it, or do a plan that was made before
@@ -139,6 +141,16 @@ pub struct FmtArgs {
     /// Show what would change, and write nothing
     #[arg(long)]
     pub diff: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct FixArgs {
+    /// Only mistakes with these codes, such as SW0201
+    #[arg(value_name = "CODE")]
+    pub codes: Vec<String>,
+    /// Show what would change, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// What the program gets from outside.

@@ -11,7 +11,7 @@ use super::plan_text::{counts, path_text};
 use crate::model::plan::{Action, Change, FieldChange, Plan, Reason};
 use crate::model::schema::ReplaceOrder;
 use crate::model::value::Fields;
-use crate::model::{Data, Diagnostic, Severity, Sources, Span, Value};
+use crate::model::{Data, Diagnostic, Place, Severity, Sources, Span, Value};
 
 /// A document: its schema first, then its fields.
 pub fn document(schema: &str, fields: Json) -> Json {
@@ -65,12 +65,11 @@ fn decimal(number: Decimal) -> Json {
 
 /// `{file,line,col,end_line,end_col}`, or null.
 pub fn span(span: Span, sources: &Sources) -> Json {
-    match sources.place(span) {
-        None => Json::Null,
-        Some(place) => json!({
-            "file": &*place.file, "line": place.line, "col": place.col, "end_line": place.end_line, "end_col": place.end_col,
-        }),
-    }
+    sources.place(span).as_ref().map_or(Json::Null, place)
+}
+
+pub fn place(place: &Place) -> Json {
+    json!({"file": &*place.file, "line": place.line, "col": place.col, "end_line": place.end_line, "end_col": place.end_col})
 }
 
 /// The document of a command that ended with diagnostics.
@@ -80,7 +79,7 @@ pub fn diagnostics(all: &[Diagnostic], sources: &Sources) -> Json {
     document("diagnostics", json!({"errors": errors, "warnings": all.len() - errors, "diagnostics": list}))
 }
 
-/// One diagnostic.
+/// One diagnostic, with its fixes.
 pub fn diagnostic(it: &Diagnostic, sources: &Sources) -> Json {
     let labels: Vec<Json> = it.labels.iter().map(|(at, text)| json!({"span": span(*at, sources), "text": text})).collect();
     let notes: Vec<Json> = it.notes.iter().map(|(head, text)| json!({"head": head, "text": text})).collect();

@@ -7,7 +7,7 @@ use miette::{Diagnostic as _, LabeledSpan, SourceCode};
 
 use super::escape::Escaped;
 use super::terminal::{Ink, Terminal};
-use crate::model::{Diagnostic, Severity, Sources, Span};
+use crate::model::{Diagnostic, Origin, Severity, Sources, Span};
 
 /// A diagnostic together with the texts that it points into.
 pub struct Shown<'d> {
@@ -47,7 +47,14 @@ impl<'d> Shown<'d> {
         for (head, text) in &diagnostic.notes {
             facts(f, head, text)?;
         }
-        for text in &diagnostic.help {
+        let mut help = diagnostic.help.clone();
+        if crate::ops::fix::sure(diagnostic).is_some_and(|fix| fix.edits.iter().all(|edit| is_file(edit.span, sources))) {
+            match help.first_mut() {
+                Some(first) if first.ends_with('`') => first.push_str("; `stackwright fix` writes it"),
+                _ => help.push("`stackwright fix` puts it right".to_owned()),
+            }
+        }
+        for text in &help {
             facts(f, "help", text)?;
         }
         Ok(())
@@ -97,6 +104,11 @@ impl miette::Diagnostic for Shown<'_> {
                 .map(|(span, text)| LabeledSpan::new(Some(text.clone()), span.start as usize, (span.end - span.start) as usize)),
         ))
     }
+}
+
+/// Whether a place is in a file of the stack, which `fix` may write.
+fn is_file(span: Span, sources: &Sources) -> bool {
+    sources.get(span.source).is_some_and(|source| source.origin == Origin::File)
 }
 
 fn facts(f: &mut impl fmt::Write, head: &str, text: &str) -> fmt::Result {
@@ -206,5 +218,10 @@ pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, terminal: Termi
 
 /// `1 error`, `2 errors`.
 pub fn count(number: usize, word: &str) -> String {
-    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+    count_of(number, word, &format!("{word}s"))
+}
+
+/// `1 fix`, `2 fixes`.
+pub fn count_of(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
 }

@@ -137,6 +137,12 @@ pub fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> 
     written
 }
 
+/// The permissions of a file, for the one that takes its place.
+pub fn mode_of(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).map_or(0o644, |it| it.permissions().mode() & 0o777)
+}
+
 /// An error of the system in its own words, without its number.
 pub fn words(error: &std::io::Error) -> String {
     let text = error.to_string();

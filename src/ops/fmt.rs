@@ -4,7 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::files::{decode, read_stack, words, write_whole};
+use super::files::{decode, mode_of, read_stack, words, write_whole};
 use super::project::Failure;
 use super::settings::Settings;
 use crate::lang::format::format;
@@ -83,9 +83,7 @@ fn read_one(path: &Path) -> Result<(String, Option<PathBuf>, String), Box<Diagno
 ///
 /// Errors: [`Code::Unreadable`].
 pub fn write(file: &Formatted) -> Result<(), Box<Diagnostic>> {
-    use std::os::unix::fs::PermissionsExt;
     let Some(path) = &file.path else { return Ok(()) };
-    let mode = std::fs::metadata(path).map_or(0o644, |it| it.permissions().mode() & 0o777);
-    write_whole(path, file.after.as_bytes(), mode)
+    write_whole(path, file.after.as_bytes(), mode_of(path))
         .map_err(|error| Box::new(Code::Unreadable.error(format!("`{}` cannot be written: {}", file.name, words(&error)))))
 }

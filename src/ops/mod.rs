@@ -12,6 +12,7 @@ pub mod estimate;
 pub mod eval;
 pub mod explain;
 pub mod files;
+pub mod fix;
 pub mod fmt;
 pub mod given;
 mod given_secrets;

@@ -68,6 +68,25 @@ pub fn run(file: &Path, diagnose: impl Fn(&str) -> (Sources, Vec<Diagnostic>)) {
     assert!(wrong.is_empty(), "{}: these cases give something else (ACCEPT=1 writes it down):\n\n{wrong}", file.display());
 }
 
+/// What stands around a case that is about one thing.
+pub const AROUND: &str = "\nstack case {}\n";
+
+/// A case as a program of its own.
+pub fn whole(text: &str) -> String {
+    let is_whole = text.contains("stack case") || text.starts_with("stack ") || text.contains("\nstack ");
+    match text.find("#>>> ") {
+        _ if is_whole => text.to_owned(),
+        // The lines of what follows stay what they are.
+        Some(at) if at > 0 => format!("{} stack case {{}}\n{}", text[..at].trim_end_matches('\n'), &text[at..]),
+        _ => format!("{text}{AROUND}"),
+    }
+}
+
+/// Names and texts of all cases of a file.
+pub fn texts(text: &str) -> Vec<(String, String)> {
+    split(text).1.into_iter().map(|case| (case.name, case.text)).collect()
+}
+
 struct Found {
     line: u32,
     col: u32,

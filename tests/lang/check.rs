@@ -62,14 +62,7 @@ impl Finder for Files {
 /// Diagnostics of the case itself; one elsewhere is shown in full, so that no fixture hides it.
 fn diagnose(text: &str) -> (Sources, Vec<Diagnostic>) {
     // Most cases are about one thing; the stack around it is the same.
-    let whole = match text.contains("stack case") || text.starts_with("stack ") {
-        true => text.to_owned(),
-        false => match text.find("#>>> ") {
-            // The lines of what follows stay what they are.
-            Some(at) if at > 0 => format!("{} stack case {{}}\n{}", text[..at].trim_end_matches('\n'), &text[at..]),
-            _ => format!("{text}\nstack case {{}}\n"),
-        },
-    };
+    let whole = cases::whole(text);
     let checked = check_directories(&whole);
     let mut sources = Sources::default();
     for (_, source) in checked.sources.iter() {

@@ -4,6 +4,7 @@
 
 mod cases;
 mod check;
+mod fix;
 mod manual;
 mod taint;
 

@@ -4,6 +4,7 @@ mod apply;
 mod audit;
 mod check;
 mod eval;
+mod fix;
 mod fmt;
 mod look;
 mod plan;
@@ -68,6 +69,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Completions(args) => small::completions(context, &args),
         Command::Version => small::version(context),
         Command::Fmt(args) => fmt::run(context, &args),
+        Command::Fix(args) => fix::run(context, &args),
         Command::Show(args) => audit::show(context, &args).await,
         Command::History(args) => audit::history(context, &args).await,
         Command::Diff(args) => audit::diff(context, &args).await,

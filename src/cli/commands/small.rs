@@ -6,7 +6,7 @@ use super::Context;
 use crate::cli::args::{Cli, CompletionsArgs, ExplainArgs};
 use crate::cli::exit::Exit;
 use crate::cli::json::document;
-use crate::model::Code;
+use crate::model::{Code, Diagnostic};
 use crate::ops;
 use crate::ops::project::Failure;
 
@@ -37,17 +37,22 @@ pub fn explain(context: &Context<'_>, args: &ExplainArgs) -> Result<Exit, Failur
     if text == "functions" {
         return functions(context);
     }
-    let Some(code) = Code::parse(text) else {
-        let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
-        let near = ops::nearest(&text.to_uppercase(), all.iter().map(String::as_str)).map(|it| format!("a code near it: {it}"));
-        let diagnostic =
-            Code::Usage.error(format!("there is no code `{text}`")).helps(near).help("`stackwright explain` lists all");
-        return Ok(context.output.fail_with(diagnostic));
-    };
+    let code = code(text)?;
     let page = ops::explain::page(code);
     context.output.document(&document("explain", json!({"code": code.to_string(), "meaning": code.meaning(), "page": page})))?;
     context.output.text(&format!("{code}: {}\n\n{page}", code.meaning()));
     Ok(Exit::Done)
+}
+
+/// A code that people name.
+///
+/// Errors: [`Code::Usage`] naming what is near.
+pub fn code(text: &str) -> Result<Code, Box<Diagnostic>> {
+    Code::parse(text).ok_or_else(|| {
+        let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
+        let near = ops::nearest(&text.to_uppercase(), all.iter().map(String::as_str)).map(|it| format!("a code near it: {it}"));
+        Box::new(Code::Usage.error(format!("there is no code `{text}`")).helps(near).help("`stackwright explain` lists all"))
+    })
 }
 
 /// All functions of the language, with a sentence and an example each.

@@ -84,6 +84,7 @@ impl<'t> Checker<'t> {
                 let ty = match &*field.node {
                     "name" => Type::TEXT,
                     "protect" => Type::Bool,
+                    other if self.say_habit_of_env(other, until(0)) => return None,
                     other => {
                         self.say_unknown_name(
                             &format!("env.{other}"),
@@ -98,6 +99,16 @@ impl<'t> Checker<'t> {
             }
             "stack" => {
                 let field = field(0)?;
+                if matches!(&*field.node, "environment" | "env") {
+                    let text = "env.name".to_owned();
+                    let diagnostic = Code::UnknownName
+                        .error(format!("there is no `stack.{}`", field.node))
+                        .label(until(0), "is written otherwise")
+                        .help("write `env.name`")
+                        .fix("write `env.name`", Confidence::Sure, vec![Edit { span: until(0), text }]);
+                    self.say(diagnostic);
+                    return None;
+                }
                 if &*field.node != "name" {
                     self.say_unknown_name(&format!("stack.{}", field.node), until(0), "value", &[("stack.name".into(), None)]);
                     return None;
@@ -145,6 +156,9 @@ impl<'t> Checker<'t> {
         }
         // Declared with a kind that does not exist, which was said.
         if self.tables.has_kind_items(cx.scope, name) {
+            return None;
+        }
+        if self.say_habit_of_root(cx, name, span, steps) {
             return None;
         }
         // `databse.main`: the kind is misspelt.
@@ -333,7 +347,11 @@ impl<'t> Checker<'t> {
                 .error(format!("`secret.{}` is read with `.value`", name.node))
                 .label(whole, "is no value by itself")
                 .help(format!("write `secret.{}.value`, or `.previous` after a rotation with `overlap`", name.node));
-            self.say(diagnostic);
+            let behind = Span { start: to.end, ..to };
+            self.say(match steps.len() {
+                1 => diagnostic.fix("write `.value`", Confidence::Sure, vec![Edit { span: behind, text: ".value".into() }]),
+                _ => diagnostic,
+            });
             return None;
         };
         if let Some(diagnostic) = self.secret_lacks(id, &name.node, part, whole) {
@@ -428,6 +446,9 @@ impl<'t> Checker<'t> {
             return None;
         }
         let to = span.to(steps[0].span);
+        if &*provider.name == "local" && self.say_habit_of_local(cx, name, to) {
+            return None;
+        }
         let near = nearest(&name.node, provider.kinds.keys().map(|it| &**it)).map(str::to_owned);
         let diagnostic = Code::UnknownKind
             .error(format!("provider `{}` has no kind `{}`", provider.name, name.node))

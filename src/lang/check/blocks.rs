@@ -16,6 +16,7 @@ use super::fit::{Fit, fit, read_type};
 use super::infer::Wanted;
 use super::narrow;
 use super::shapes::{join, object, untainted};
+use crate::lang::resolve::nearest;
 use crate::lang::syntax::tree::{self, Entry, EntryKind, Key};
 use crate::model::expr::{Expr, ExprKind, ForClause, ListPart, MapPart};
 use crate::model::types::{Need, ObjectType, VariantType};
@@ -48,6 +49,15 @@ impl Folded {
                 _ => true,
             },
         })
+    }
+
+    /// The field that a misspelt one was meant for is not missing besides.
+    fn give_near(&mut self, name: &tree::Name, fields: &FieldsOf<'_>, body: &tree::Body) {
+        let required = fields.required().into_iter().map(|(name, _)| name);
+        let near = nearest(&name.node, fields.names()).filter(|near| !gives(body, near));
+        if let Some(name_of) = required.into_iter().find(|it| near == Some(it)) {
+            self.parts.push(Part::Field { name: name_of, value: poison(name.span), span: name.span });
+        }
     }
 
     pub fn into_map(self) -> Vec<MapPart> {
@@ -95,8 +105,13 @@ impl<'t> Checker<'t> {
                         self.quietly(|it| it.infer(cx, value));
                         continue;
                     }
-                    let Some(field) = self.field(fields, name, who) else {
+                    let habit = level == Level::Item && fields.find(self, &name.node).is_none();
+                    if habit && self.say_habit_of_item(cx, entry, body, who) {
+                        continue;
+                    }
+                    let Some(field) = self.field(fields, name, who, body) else {
                         self.infer(cx, value);
+                        folded.give_near(name, fields, body);
                         continue;
                     };
                     let at = At { what: AtWhat::Field(&name.node), outer, declared: field.declared };
@@ -114,10 +129,15 @@ impl<'t> Checker<'t> {
                     if !self.given_once(&mut given, &name.node, name.span, true) {
                         continue;
                     }
-                    let Some(field) = self.field(fields, name, who) else {
+                    let habit = level == Level::Item && fields.find(self, &name.node).is_none();
+                    if habit && self.say_habit_of_item(cx, entry, body, who) {
+                        continue;
+                    }
+                    let Some(field) = self.field(fields, name, who, body) else {
                         for block in group {
                             self.quietly(|it| it.infer_object(cx, &block.body, block.body.span));
                         }
+                        folded.give_near(name, fields, body);
                         continue;
                     };
                     let at = At { what: AtWhat::Field(&name.node), outer, declared: field.declared };
@@ -127,7 +147,7 @@ impl<'t> Checker<'t> {
                     folded.parts.push(Part::Field { name: name.node.clone(), value, span: entry.span });
                 }
                 EntryKind::Spread(value) => {
-                    if let Some(part) = self.spread(cx, value, fields, sensitive) {
+                    if let Some(part) = self.spread(cx, value, fields, who, sensitive) {
                         // A spread that follows may win over what stands before it: both may be given.
                         given.clear();
                         folded.parts.push(part);
@@ -173,7 +193,8 @@ impl<'t> Checker<'t> {
             return;
         }
         for (name, ty) in fields.required() {
-            if folded.gives(&name) {
+            // Of a type that is unknown, which was said.
+            if folded.gives(&name) || matches!(ty, Type::Poison) {
                 continue;
             }
             let diagnostic =
@@ -224,7 +245,7 @@ impl<'t> Checker<'t> {
     }
 
     /// The field of that name; what is wrong with giving it is said.
-    fn field(&mut self, fields: &FieldsOf<'_>, name: &tree::Name, who: &str) -> Option<super::body::Field> {
+    fn field(&mut self, fields: &FieldsOf<'_>, name: &tree::Name, who: &str, body: &tree::Body) -> Option<super::body::Field> {
         match fields.find(self, &name.node) {
             Some(field) if field.computed => {
                 let diagnostic = Code::UnknownField
@@ -236,7 +257,7 @@ impl<'t> Checker<'t> {
             Some(field) => Some(field),
             None => {
                 let known = fields.names();
-                self.say_unknown_field(who, &name.node, name.span, &known);
+                self.say_unknown_field_beside(who, &name.node, name.span, &known, |it| gives(body, it));
                 None
             }
         }
@@ -247,7 +268,7 @@ impl<'t> Checker<'t> {
     }
 
     /// `...expr` in a body with declared fields.
-    fn spread(&mut self, cx: &mut Cx, value: &'t tree::Expr, fields: &FieldsOf<'_>, sensitive: bool) -> Option<Part> {
+    fn spread(&mut self, cx: &mut Cx, value: &'t tree::Expr, fields: &FieldsOf<'_>, who: &str, sensitive: bool) -> Option<Part> {
         let typed = self.infer(cx, value);
         let (bare, tainted) = untainted(&typed.ty);
         match bare {
@@ -257,8 +278,12 @@ impl<'t> Checker<'t> {
                 let mut wanted = ObjectType::default();
                 for (name, field) in &given.fields {
                     let Some(known) = fields.find(self, name) else {
-                        let names = fields.names();
-                        self.say_unknown_field("this body", name, value.span, &names);
+                        let near = nearest(name, fields.names()).map(|it| format!("a field with a similar name exists: `{it}`"));
+                        let diagnostic = Code::UnknownField
+                            .error(format!("{who} has no field `{name}`, which {} has", quoted(self.text(value.span))))
+                            .label(value.span, format!("has the field `{name}`"))
+                            .helps(near);
+                        self.say(diagnostic);
                         return None;
                     };
                     let want = outer_optional(&known.ty, super::fit::sink(&known.ty, sensitive));
@@ -877,4 +902,14 @@ fn grouped(body: &tree::Body, level: Level) -> FxHashMap<&str, Vec<&tree::Block>
 
 pub(super) fn is_lifecycle(block: &tree::Block) -> bool {
     &*block.name.node == "lifecycle" && block.key.is_none() && block.label.is_none()
+}
+
+/// Whether a body gives a field by that name, right or wrong.
+fn gives(body: &tree::Body, name: &str) -> bool {
+    body.entries.iter().any(|entry| match &entry.kind {
+        EntryKind::Field { key, .. } => key.text().is_some_and(|key| &*key.node == name),
+        EntryKind::Block(block) => &*block.name.node == name,
+        EntryKind::Error(Some(given)) => &*given.node == name,
+        _ => false,
+    })
 }

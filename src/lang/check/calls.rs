@@ -11,7 +11,7 @@ use crate::lang::resolve::{FunctionId, LIBRARY, nearest};
 use crate::lang::syntax::tree;
 use crate::model::expr::{ExprKind, Reference};
 use crate::model::types::Bounds;
-use crate::model::{Code, Confidence, Edit, Name, Span, Type};
+use crate::model::{Code, Edit, Name, Span, Type};
 
 /// A reason that is shorter says nothing to whoever reads the log.
 const REASON_MIN: usize = 8;
@@ -46,18 +46,6 @@ impl<'t> Checker<'t> {
     }
 
     fn say_unknown_function(&mut self, cx: &Cx, name: &str, span: Span) {
-        let renamed = match name {
-            "templatefile" => Some("template"),
-            "toset" | "uniq" => Some("distinct"),
-            "tostring" | "str" => Some("text"),
-            "size" => Some("length"),
-            "nonsensitive" => Some("reveal"),
-            "tobool" => Some("parse_bool"),
-            "tonumber" => Some("parse_number"),
-            "log" | "sqrt" => Some("pow"),
-            // What HCL writes in one word has underscores here.
-            _ => builtins::ALL.iter().map(|def| def.name).find(|known| known.replace('_', "") == name),
-        };
         let instead = match name {
             "can" | "try" => {
                 Some("there are no run-time errors to catch: `??`, `?.` and `?[…]` say what stands in the place of null")
@@ -74,16 +62,16 @@ impl<'t> Checker<'t> {
         let mut known: Vec<&str> = builtins::ALL.iter().map(|def| def.name).chain(own.iter().flatten().map(|it| &**it)).collect();
         known.push("instances");
         known.sort_unstable();
-        let near = renamed.or_else(|| nearest(name, known)).map(str::to_owned).filter(|_| instead.is_none());
         let diagnostic = Code::UnknownFunction.error(format!("there is no function `{name}`")).label(span, "not defined");
-        let diagnostic = match near {
+        let diagnostic = match super::habits::function(name).filter(|_| instead.is_none()) {
             _ if instead.is_some() => diagnostic.helps(instead),
-            Some(near) => diagnostic.help(format!("write `{near}`")).fix(
-                format!("write `{near}`"),
-                Confidence::Maybe,
-                vec![Edit { span, text: near }],
+            Some((ours, sure)) => diagnostic.help(format!("write `{ours}`")).fix(
+                format!("write `{ours}`"),
+                super::report::confidence(sure),
+                vec![Edit { span, text: ours.into() }],
             ),
-            None => diagnostic.help("`stackwright explain functions` lists the functions"),
+            None => Self::with_near(diagnostic, name, span, known)
+                .unwrap_or_else(|it| it.help("`stackwright explain functions` lists the functions")),
         };
         self.say(diagnostic);
     }

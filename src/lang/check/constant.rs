@@ -82,18 +82,10 @@ impl<'t> Checker<'t> {
         match bare {
             Type::Literals(members) => {
                 let known: Vec<String> = members.iter().map(Value::to_literal).collect();
-                let near = crate::lang::resolve::nearest(&text, known.iter().map(|it| &**it)).map(str::to_owned);
                 let diagnostic = Code::WrongType
                     .error(format!("{} takes {}, and this is {text}", at.words(), noun(bare)))
                     .label(span, format!("expected {}", noun(bare)));
-                match near {
-                    Some(near) => diagnostic.help(format!("write `{near}`")).fix(
-                        format!("write `{near}`"),
-                        crate::model::Confidence::Sure,
-                        vec![crate::model::Edit { span, text: near }],
-                    ),
-                    None => diagnostic,
-                }
+                Self::with_near(diagnostic, &text, span, known.iter().map(|it| &**it)).unwrap_or_else(|it| it)
             }
             Type::Int(_) | Type::Number(_) | Type::List(..) | Type::Range(_) => Code::OutOfRange
                 .error(format!("{} takes `{bare}`, and this is {text}", at.words()))

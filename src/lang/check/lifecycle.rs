@@ -7,11 +7,11 @@ use super::blocks::is_lifecycle;
 use super::context::Cx;
 use super::describe::{At, article, noun, quoted};
 use crate::lang::program::Lifecycle;
-use crate::lang::resolve::{ScopeId, nearest};
+use crate::lang::resolve::ScopeId;
 use crate::lang::syntax::tree::{self, EntryKind, ExprKind as K};
 use crate::model::schema::{Naming, Unique};
 use crate::model::types::Bounds;
-use crate::model::{Code, Confidence, Edit, Expr, Kind, Name, Span, Type, Value};
+use crate::model::{Code, Expr, Kind, Name, Span, Type, Value};
 
 const ON_INSTANCES: [&str; 3] = ["protect", "after", "timeout"];
 const ON_RESOURCES: [&str; 7] = ["protect", "after", "timeout", "ignore", "replace", "replace_on", "parallel"];
@@ -150,6 +150,7 @@ impl<'t> Checker<'t> {
                 }
                 lifecycle.parallel = Some(expr);
             }
+            _ if self.say_habit_of_lifecycle(name, value) => {}
             _ => {
                 self.infer(cx, value);
                 self.say_unknown_lifecycle(name, kind.is_some());
@@ -213,19 +214,10 @@ impl<'t> Checker<'t> {
                 && kind.attribute(name).is_none()
             {
                 let known: Vec<&str> = kind.attributes.iter().filter(|it| it.is_input()).map(|it| &*it.name).collect();
-                let near = nearest(name, known.iter().copied()).map(str::to_owned);
                 let diagnostic = Code::UnknownField
                     .error(format!("{} `{}` has no attribute `{name}`", article(&kind.name), kind.name))
                     .label(item.span, "unknown attribute");
-                let diagnostic = match near {
-                    Some(near) => diagnostic.help(format!("write `{near}`")).fix(
-                        format!("write `{near}`"),
-                        Confidence::Sure,
-                        vec![Edit { span: item.span, text: near }],
-                    ),
-                    None => diagnostic,
-                };
-                self.say(diagnostic);
+                self.say(Self::with_near(diagnostic, name, item.span, known).unwrap_or_else(|it| it));
                 continue;
             }
             names.push((name.clone(), item.span));

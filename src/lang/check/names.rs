@@ -8,7 +8,7 @@ use super::infer::Wanted;
 use super::narrow;
 use super::{Checker, LetType, Progress};
 use crate::lang::program;
-use crate::lang::resolve::{DirId, ItemId, LIBRARY, LetId, Owner, What, free_names, nearest};
+use crate::lang::resolve::{DirId, ItemId, LIBRARY, LetId, Owner, What, free_names, nearest, snake_case};
 use crate::lang::syntax::tree;
 use crate::model::expr::{Expr, ExprKind, Reference, Scope};
 use crate::model::types::{Need, VariantType};
@@ -109,6 +109,9 @@ impl<'t> Checker<'t> {
                 }
                 _ => {
                     let typed = self.infer_name(cx, name, span);
+                    if matches!(typed.ty, Type::Poison) {
+                        self.bare_word(cx, name, span, want);
+                    }
                     self.fitted(typed, want, at)
                 }
             },
@@ -146,14 +149,7 @@ impl<'t> Checker<'t> {
                 noun(&Type::Variant(Arc::new(variant.clone())))
             ))
             .label(span, format!("expected one of {}", listed(labels.iter().copied())));
-        let diagnostic = match nearest(label, labels) {
-            Some(near) => diagnostic.help(format!("write `{near}`")).fix(
-                format!("write `{near}`"),
-                Confidence::Sure,
-                vec![Edit { span, text: near.into() }],
-            ),
-            None => diagnostic,
-        };
+        let diagnostic = Self::with_near(diagnostic, label, span, labels).unwrap_or_else(|it| it);
         let diagnostic = self.with_declaration(diagnostic, at);
         self.say(diagnostic);
     }
@@ -188,6 +184,9 @@ impl<'t> Checker<'t> {
 
     fn say_unknown_variable(&mut self, cx: &Cx, name: &str, span: Span) {
         let directory = self.directory(cx);
+        if self.say_habit_of_word(name, span) {
+            return;
+        }
         if self.tables.may_be_broken(directory, &[name]) {
             return;
         }
@@ -494,7 +493,7 @@ impl<'t> Checker<'t> {
                 }
                 diagnostic = diagnostic.help(format!("write `{near}`")).fix(
                     format!("write `{near}`"),
-                    Confidence::Maybe,
+                    super::report::confidence(near == snake_case(&full)),
                     vec![Edit { span, text: near }],
                 );
             }

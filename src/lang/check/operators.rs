@@ -280,7 +280,11 @@ impl<'t> Checker<'t> {
         let texts = |ty: &Type| matches!(untainted(ty).0, Type::Text(_));
         let diagnostic = match op.node {
             BinaryOp::Add if texts(&left.ty) || texts(&right.ty) => {
-                diagnostic.help("strings are joined by interpolation: \"${a}${b}\"")
+                let diagnostic = diagnostic.help("strings are joined by interpolation: \"${a}${b}\"");
+                match self.as_one_text(left, right) {
+                    Some(edits) => diagnostic.fix("join them by interpolation", crate::model::Confidence::Sure, edits),
+                    None => diagnostic,
+                }
             }
             BinaryOp::And | BinaryOp::Or => {
                 diagnostic.help("there is no truthiness: compare, such as `x != null` or `count > 0`")

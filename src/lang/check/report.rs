@@ -3,7 +3,7 @@
 use super::Checker;
 use super::describe::{At, AtWhat, examples, listed, noun, quoted};
 use super::fit::Fit;
-use crate::lang::resolve::nearest;
+use crate::lang::resolve::{near, nearest, snake_case};
 use crate::model::{Code, Confidence, Diagnostic, Edit, Origin, Span, Type};
 
 impl Checker<'_> {
@@ -52,6 +52,14 @@ impl Checker<'_> {
         let diagnostic = Code::WrongType.error(message).label(span, expected);
         match (from, want) {
             (Type::Null, _) => diagnostic,
+            _ if self.written_as(from, want, span).is_some() => {
+                let (text, confidence) = self.written_as(from, want, span).unwrap_or_else(|| (String::new(), Confidence::Maybe));
+                let words = match confidence {
+                    Confidence::Sure => format!("write `{text}`"),
+                    _ => format!("write such as `{text}`"),
+                };
+                diagnostic.help(words).fix(format!("write `{text}`"), confidence, vec![Edit { span, text }])
+            }
             (from, Type::List(of, _)) if super::fit::fit(from, of) <= Fit::Convert => {
                 let edits = vec![
                     Edit { span: Span { end: span.start, ..span }, text: "[".into() },
@@ -71,7 +79,13 @@ impl Checker<'_> {
 
     fn maybe_null(&self, want: &Type, at: &At<'_>, span: Span) -> Diagnostic {
         let text = quoted(self.text(span));
-        let is = if self.text(span) == "null" { "`null` is null".to_owned() } else { format!("{text} may be null") };
+        if self.text(span) == "null" {
+            return Code::MaybeNull
+                .error(format!("{} takes {}, and this is null", at.words(), noun(want)))
+                .label(span, "is null")
+                .help("leave the whole entry out where it is to take its default");
+        }
+        let is = format!("{text} may be null");
         Code::MaybeNull
             .error(format!("{} takes {}, and {is}", at.words(), noun(want)))
             .label(span, "may be null")
@@ -102,12 +116,24 @@ impl Checker<'_> {
 
     /// A field that nobody declares. `of` is who has no such field: `` `cache` ``.
     pub(super) fn say_unknown_field(&mut self, of: &str, name: &str, span: Span, known: &[&str]) {
+        self.say_unknown_field_beside(of, name, span, known, |_| false);
+    }
+
+    /// The same where fields are given: one that is there already was not meant a second time.
+    pub(super) fn say_unknown_field_beside(
+        &mut self,
+        of: &str,
+        name: &str,
+        span: Span,
+        known: &[&str],
+        is_given: impl Fn(&str) -> bool,
+    ) {
         let diagnostic = Code::UnknownField.error(format!("{of} has no field `{name}`")).label(span, "unknown field");
-        let diagnostic = match nearest(name, known.iter().copied()) {
-            Some(near) => diagnostic.help(format!("a field with a similar name exists: `{near}`")).fix(
-                format!("write `{near}`"),
-                Confidence::Sure,
-                vec![Edit { span, text: near.to_owned() }],
+        let diagnostic = match near(name, known.iter().copied()) {
+            Some(near) => diagnostic.help(format!("a field with a similar name exists: `{}`", near.name)).fix(
+                format!("write `{}`", near.name),
+                confidence(near.sure && !is_given(near.name)),
+                vec![Edit { span, text: near.name.to_owned() }],
             ),
             None if known.is_empty() => diagnostic.help("it has no fields"),
             None => diagnostic.help(format!("its fields: {}", listed(known.iter().copied()))),
@@ -131,7 +157,8 @@ impl Checker<'_> {
             }
             diagnostic = diagnostic.help(format!("write `{near}`")).fix(
                 format!("write `{near}`"),
-                Confidence::Maybe,
+                // Only spelt in another way.
+                confidence(near == snake_case(name)),
                 vec![Edit { span, text: near }],
             );
         }
@@ -143,6 +170,11 @@ impl Checker<'_> {
             Code::NotYet.error(format!("this version does not run {what}")).label(span, "would be without effect").help(instead);
         self.say(diagnostic);
     }
+}
+
+/// Of a fix that is made without asking only where nothing else can be meant.
+pub(super) fn confidence(sure: bool) -> Confidence {
+    if sure { Confidence::Sure } else { Confidence::Maybe }
 }
 
 fn is_unit(ty: &Type) -> bool {

@@ -280,9 +280,26 @@ impl<'t> Checker<'t> {
                     if name == "metric" { "percent" } else { "string" }
                 ),
             };
-            self.say(
-                Code::WrongType.error(message).label(span, if arity == 0 { "write it without" } else { "of what is not said" }),
-            );
+            let diagnostic =
+                Code::WrongType.error(message).label(span, if arity == 0 { "write it without" } else { "of what is not said" });
+            // `list(string)`
+            let text = self.text(span);
+            let inside = text.strip_prefix(&*name).and_then(|it| it.trim().strip_prefix('(')?.strip_suffix(')'));
+            let edits = match inside.filter(|it| {
+                arity == 1
+                    && args.is_empty()
+                    && it.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '<' | '>' | '(' | ')'))
+            }) {
+                Some(of) => vec![Edit { span, text: format!("{name}<{of}>") }],
+                None => Vec::new(),
+            };
+            self.say(match edits.is_empty() {
+                true => diagnostic,
+                false => {
+                    let text = edits[0].text.clone();
+                    diagnostic.help(format!("write `{text}`")).fix(format!("write `{text}`"), Confidence::Sure, edits)
+                }
+            });
             return Type::Poison;
         }
         let ty = match args.first() {
@@ -388,24 +405,21 @@ impl<'t> Checker<'t> {
         let own = [directory, LIBRARY].map(|at| self.tables.directories[at.at()].types.keys().cloned().collect::<Vec<_>>());
         let mut known: Vec<&str> = NAMES.iter().copied().chain(own.iter().flatten().map(|it| &**it)).collect();
         known.sort_unstable();
-        let near = match name {
-            "str" | "text" => Some("string"),
-            "boolean" => Some("bool"),
-            "integer" => Some("int"),
-            "float" | "double" | "decimal" => Some("number"),
-            "bytes" => Some("size"),
-            "array" => Some("list"),
-            _ => nearest(name, known.iter().copied()),
+        let near = match super::habits::type_name(name) {
+            Some(ours) => Some(crate::lang::resolve::Near { name: ours, sure: true }),
+            None => crate::lang::resolve::near(name, known.iter().copied()),
         };
         let mut diagnostic = Code::UnknownName
             .error(format!("there is no type `{name}`"))
             .label(path.span, "not defined in this stack or its imports");
         diagnostic = match near {
-            Some(near) => diagnostic.help(format!("write `{near}`")).fix(
-                format!("write `{near}`"),
-                Confidence::Maybe,
-                vec![Edit { span: path.span, text: near.into() }],
+            Some(near) => diagnostic.help(format!("write `{}`", near.name)).fix(
+                format!("write `{}`", near.name),
+                super::report::confidence(near.sure),
+                vec![Edit { span: path.span, text: near.name.into() }],
             ),
+            None if name == "object" => diagnostic.help("the type of an object is written `{ a: string, b: int }`"),
+            None if name == "optional" => diagnostic.help("a field that may be absent is written `b?: string`"),
             None if self.tables.find_kind(directory, name).is_some() => {
                 diagnostic.help(format!("a reference to one is `ref<{name}>`"))
             }

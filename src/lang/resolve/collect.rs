@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::imports;
-use super::nearest::nearest;
+use super::nearest::{Near, near, nearest};
 use super::tables::*;
 use crate::lang::syntax::tree::{self, Item, ItemKind};
 use crate::lang::{CheckInput, Link};
@@ -566,6 +566,10 @@ impl<'t> Collector<'t, '_> {
     fn resource_kind(&mut self, resource: &'t tree::Resource, kind: &str) -> Option<Arc<crate::model::Kind>> {
         let provider = &resource.kind.segments[0];
         let directory = OWN;
+        if resource.kind.segments.len() < 2 {
+            // Said where it was read.
+            return None;
+        }
         let Some(schema) = self.schemas.providers.get(&provider.node) else {
             if !self.tables.may_be_broken(directory, &[&provider.node]) {
                 self.unknown_provider(&provider.node, provider.span);
@@ -574,18 +578,21 @@ impl<'t> Collector<'t, '_> {
         };
         let Some(found) = self.schemas.kind(kind) else {
             let short = &kind[provider.node.len() + 1..];
-            let near = nearest(short, schema.kinds.keys().map(|it| &**it));
+            let near = near(short, schema.kinds.keys().map(|it| &**it));
             let span = resource.kind.segments[1].span.to(resource.kind.span);
             let span = Span { start: resource.kind.segments[1].span.start, ..span };
             let mut diagnostic = Code::UnknownKind
                 .error(format!("provider `{}` has no kind `{short}`", provider.node))
                 .label(span, "unknown kind");
             diagnostic = match near {
-                Some(near) => diagnostic.help(format!("a kind with a similar name exists: `{}.{near}`", provider.node)).fix(
-                    format!("write `{near}`"),
-                    crate::model::Confidence::Sure,
-                    vec![crate::model::Edit { span, text: near.into() }],
-                ),
+                Some(Near { name, sure }) => {
+                    let confidence = if sure { crate::model::Confidence::Sure } else { crate::model::Confidence::Maybe };
+                    diagnostic.help(format!("a kind with a similar name exists: `{}.{name}`", provider.node)).fix(
+                        format!("write `{name}`"),
+                        confidence,
+                        vec![crate::model::Edit { span, text: name.into() }],
+                    )
+                }
                 None => diagnostic.help(format!("its kinds: {}", listed(schema.kinds.keys().map(|it| &**it)))),
             };
             self.say(diagnostic);
@@ -610,18 +617,22 @@ impl<'t> Collector<'t, '_> {
         if self.tables.may_be_broken(directory, &[kind]) || self.tables.may_be_broken(directory, &[&first.node]) {
             return;
         }
+        const WORDS: [&str; 9] =
+            ["environment", "component", "provider", "secret", "policy", "stack", "import", "output", "input"];
         let known = self.tables.kind_names(directory);
-        let near = nearest(kind, known.iter().map(|it| &**it));
+        let words = WORDS.into_iter().filter(|_| !kind.contains('.'));
+        let near = near(kind, known.iter().map(|it| &**it).chain(words));
         let mut diagnostic = Code::UnknownKind
             .error(format!("there is no kind `{kind}`"))
             .label(instance.kind.span, "not defined in this stack or its imports");
         diagnostic = match near {
-            Some(near) => {
-                let near = near.to_owned();
-                diagnostic.help(format!("write `{near}`")).fix(
-                    format!("write `{near}`"),
-                    crate::model::Confidence::Sure,
-                    vec![crate::model::Edit { span: instance.kind.span, text: near }],
+            Some(Near { name, sure }) => {
+                let name = name.to_owned();
+                let confidence = if sure { crate::model::Confidence::Sure } else { crate::model::Confidence::Maybe };
+                diagnostic.help(format!("write `{name}`")).fix(
+                    format!("write `{name}`"),
+                    confidence,
+                    vec![crate::model::Edit { span: instance.kind.span, text: name }],
                 )
             }
             None if self.schemas.kind(kind).is_some() => {

@@ -11,5 +11,5 @@ mod tables;
 
 pub use collect::collect;
 pub use free::free_names;
-pub use nearest::{nearest, start_over};
+pub use nearest::{Near, near, nearest, snake_case, start_over};
 pub use tables::*;

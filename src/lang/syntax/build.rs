@@ -9,7 +9,8 @@ use rustc_hash::FxHashMap;
 use super::grammar::Rule;
 use super::literal::{self, BadEscape, BadLiteral, Piece};
 use super::tree::*;
-use crate::model::{Code, Diagnostic, SourceId, Span};
+use crate::lang::resolve::snake_case;
+use crate::model::{Code, Confidence, Diagnostic, Edit, SourceId, Span};
 
 /// Bytes of one name.
 pub const NAME_MAX: usize = 128;
@@ -125,8 +126,18 @@ impl<'t> Builder<'t> {
                 };
                 let kind = self.path(next(&mut inner));
                 if kind.segments.len() < 2 {
-                    self.syntax(kind.span, "a resource is of a provider's type", "expected a provider, a dot and a type")
-                        .push_help("such as `resource fly.machine web { … }`");
+                    let diagnostic =
+                        self.syntax(kind.span, "a resource is of a provider's type", "expected a provider, a dot and a type");
+                    // `fly_app`, as HCL has it.
+                    match kind.segments[0].node.split_once('_') {
+                        Some((provider, of)) => {
+                            let text = format!("{provider}.{of}");
+                            diagnostic.push_help(&format!("write `{text}`"));
+                            let (title, edits) = (format!("write `{text}`"), vec![Edit { span: kind.span, text }]);
+                            diagnostic.fixes.push(crate::model::Fix { title, confidence: Confidence::Sure, edits });
+                        }
+                        None => diagnostic.push_help("such as `resource fly.machine web { … }`"),
+                    }
                 }
                 let name = self.declared(next(&mut inner));
                 let (head, body) = self.head_and_body(inner);
@@ -946,11 +957,18 @@ impl<'t> Builder<'t> {
         let fits =
             text == "_" || text.starts_with(|c: char| c.is_ascii_lowercase()) && !text.contains(|c: char| c.is_ascii_uppercase());
         if !fits {
-            self.syntax(
-                name.span,
-                &format!("the name `{text}` is not in lower case"),
-                "expected a lower-case letter, then letters, digits and `_`",
-            );
+            let other = snake_case(text);
+            let diagnostic = Code::Syntax
+                .error(format!("the name `{text}` is not in lower case"))
+                .label(name.span, "expected a lower-case letter, then letters, digits and `_`");
+            self.diagnostics.push(match other.starts_with(|c: char| c.is_ascii_lowercase()) {
+                true => diagnostic.help(format!("write `{other}`")).fix(
+                    format!("write `{other}`"),
+                    Confidence::Sure,
+                    vec![Edit { span: name.span, text: other }],
+                ),
+                false => diagnostic,
+            });
         }
         name
     }

@@ -57,11 +57,26 @@ pub fn parse(source: SourceId, text: &str) -> Parsed {
     };
     let mut diagnostics: Vec<Diagnostic> = parts.iter_mut().flat_map(|(_, found)| std::mem::take(found)).collect();
     diagnostics.sort_by_key(|it| it.labels.first().map(|(span, _)| span.start));
-    let items = match parts.len() {
+    let mut items = match parts.len() {
         1 => parts.pop().expect("there is one").0,
         _ => parts.into_iter().flat_map(|(items, _)| items).collect(),
     };
+    forget_swallowed(text, &mut items, &mut diagnostics);
     Parsed { file: tree::File { items, span: Span::new(source, start, text.len()) }, diagnostics }
+}
+
+/// What stands in a comment or a text that is written as in other languages was said with its beginning: the lines in it are none.
+fn forget_swallowed(text: &str, items: &mut Vec<tree::Item>, diagnostics: &mut Vec<Diagnostic>) {
+    let begins = |it: &Diagnostic| explain::swallowed(text, it.labels.first()?.0.start as usize);
+    let mut at = 0;
+    while at < diagnostics.len() {
+        if let Some(range) = begins(&diagnostics[at]) {
+            let inside = |span: Span| range.start < span.start as usize && (span.start as usize) < range.end;
+            diagnostics.retain(|it| !it.labels.first().is_some_and(|(span, _)| inside(*span)));
+            items.retain(|it| !inside(it.span));
+        }
+        at += 1;
+    }
 }
 
 /// What no part of is parsed: a file that is too large, or has a CR without LF.

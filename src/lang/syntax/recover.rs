@@ -61,6 +61,17 @@ fn parse_chunk<'t>(
         }
         return error_node(builder.source(), text, region, &chunk.range);
     }
+    if region == Region::Items
+        && let Some((diagnostic, rest)) = explain::value_on_next_item(builder.source(), text, chunk.range.clone())
+    {
+        builder.diagnostics.push(diagnostic);
+        let Nodes::Items(mut items) = error_node(builder.source(), text, region, &(chunk.range.start..rest)) else {
+            unreachable!("a region of items holds items")
+        };
+        let rest = Chunk { range: rest..chunk.range.end, ..*chunk };
+        items.append(&mut parse_items(builder, text, &rest));
+        return Nodes::Items(items);
+    }
     if level < LEVELS_MAX
         && let Some(nodes) = take_apart(builder, text, region, chunk, starts_line, level)
     {

@@ -1,326 +1,43 @@
-//! Sentences for text that does not parse. The grammar says how far it came; what people hear is what they typed, what was
-//! expected there, and, for habits from other languages, how the same thing is written here.
+//! What could stand where the grammar stopped: the sentences that name it.
 
-use std::ops::Range;
-use std::sync::Mutex;
+use super::habits::{is_name, literal_type};
+use super::{Place, Region, continues_with, found_closes_wrong, goes_on_after, is_word, shorten};
+use crate::lang::resolve::near;
+use crate::lang::syntax::scan::Token;
+use crate::model::{Confidence, Diagnostic, Span};
 
-use pest::Parser;
-
-use super::grammar::{Grammar, Rule};
-use super::scan::{self, Token, Unclosed};
-use crate::model::{Code, Confidence, Diagnostic, Edit, SourceId, Span};
-
-/// What the parts of a text are, from its outside or the inside of some braces.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Region {
-    Items,
-    Body,
-    Entries,
-    Rules,
-    Overrides,
-}
-
-/// Beyond this length, how far the grammar came is found without its costly bookkeeping.
-const DETAIL_MAX: usize = 256 << 10;
-
-/// The one diagnostic for a chunk that does not parse and cannot be taken apart.
-pub fn explain(source: SourceId, text: &str, chunk: Range<usize>, region: Region, rule: Rule) -> Diagnostic {
-    let reached = chunk.start + reached(rule, &text[chunk.clone()]);
-    let tokens = scan::tokens(text, chunk.clone());
-    let place = Place::new(source, text, &tokens, chunk.clone(), region, reached);
-    if let Some(diagnostic) = place.other_language() {
-        return diagnostic;
-    }
-    if let Some(unclosed) = scan::first_unclosed(text, chunk)
-        && unclosed.at() <= reached
-    {
-        return place.unclosed(unclosed);
-    }
-    place.diagnostic()
-}
-
-/// The bytes of `slice` that the grammar could make sense of.
-fn reached(rule: Rule, slice: &str) -> usize {
-    // pest keeps this switch for the whole process: others that parse meanwhile are slower, and no less right.
-    static DETAIL: Mutex<()> = Mutex::new(());
-    let detailed = slice.len() <= DETAIL_MAX;
-    let guard = detailed.then(|| DETAIL.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-    if detailed {
-        pest::set_error_detail(true);
-    }
-    let result = Grammar::parse(rule, slice);
-    if detailed {
-        pest::set_error_detail(false);
-    }
-    drop(guard);
-    let Err(error) = result else { return slice.len() };
-    let by_rule = match error.location {
-        pest::error::InputLocation::Pos(at) => at,
-        pest::error::InputLocation::Span((at, _)) => at,
-    };
-    error.parse_attempts().map_or(by_rule, |attempts| attempts.max_position.max(by_rule)).min(slice.len())
-}
-
-/// The first line of a range that is not blank.
-pub fn first_line(text: &str, range: Range<usize>) -> Range<usize> {
-    let first = scan::first_significant(text, range.clone()).unwrap_or(range.start);
-    let end = text[first..range.end].find('\n').map_or(range.end, |length| first + length);
-    range.start..end
-}
-
-/// A bracket that is not closed; `met` is a closing bracket of another sort, or the next item.
-pub fn not_closed(source: SourceId, text: &str, at: usize, met: Option<usize>) -> Diagnostic {
-    let length = if text[at..].starts_with("${") { 2 } else { 1 };
-    let open = &text[at..at + length];
-    let close = closing(open);
-    let diagnostic = Code::Syntax
-        .error(format!("this `{open}` is not closed"))
-        .label(Span::new(source, at, at + length), format!("expected a `{close}` for it"));
-    match met {
-        Some(met) => diagnostic.label(Span::new(source, met, met + 1), "this closes another one"),
-        None => diagnostic,
-    }
-}
-
-fn closing(open: &str) -> char {
-    match open {
-        "(" => ')',
-        "[" => ']',
-        _ => '}',
-    }
-}
-
-struct Place<'t> {
-    source: SourceId,
-    text: &'t str,
-    tokens: &'t [Token],
-    region: Region,
-    chunk: Range<usize>,
-    /// The token at which the grammar stopped.
-    found: Option<Token>,
-    index: usize,
-    /// Whether a newline stands before it.
-    breaks: bool,
-}
+/// Words that begin an item.
+pub(super) const ITEM_WORDS: &[&str] = &[
+    "stack",
+    "environment",
+    "provider",
+    "input",
+    "secret",
+    "let",
+    "output",
+    "signal",
+    "type",
+    "fn",
+    "import",
+    "component",
+    "on",
+    "resource",
+    "data",
+    "shared",
+    "rollout",
+    "require",
+    "policy",
+    "test",
+    "moved",
+    "adopt",
+    "forget",
+    "if",
+    "else",
+];
 
 impl<'t> Place<'t> {
-    fn new(source: SourceId, text: &'t str, tokens: &'t [Token], chunk: Range<usize>, region: Region, reached: usize) -> Self {
-        let index = tokens.iter().position(|token| token.end > reached).unwrap_or(tokens.len());
-        let index = whole_sign_or_word(text, tokens, index);
-        let found = tokens.get(index).copied();
-        let before = index.checked_sub(1).map_or(chunk.start, |it| tokens[it].end);
-        let breaks = text[before..found.map_or(chunk.end, |token| token.start)].contains('\n');
-        Place { source, text, tokens, region, chunk, found, index, breaks }
-    }
-
-    fn word(&self, token: Token) -> &'t str {
-        &self.text[token.start..token.end]
-    }
-
-    /// The token that stands `back` tokens before the one at which the grammar stopped.
-    fn before(&self, back: usize) -> Option<Token> {
-        self.index.checked_sub(back).map(|index| self.tokens[index])
-    }
-
-    fn before_word(&self, back: usize) -> &'t str {
-        self.before(back).map_or("", |token| self.word(token))
-    }
-
-    /// Signs of two or three characters are tokens of one; this is the whole sign.
-    fn sign_at(&self, at: usize) -> &'t str {
-        let rest = &self.text[at..self.chunk.end];
-        let signs = ["...", "==", "=>", "!=", ">=", "<=", "&&", "||", "??", "..", "?.", "//", "/*", "->", "${"];
-        signs
-            .iter()
-            .find(|sign| rest.starts_with(**sign))
-            .map(|sign| &rest[..sign.len()])
-            .unwrap_or_else(|| &rest[..rest.chars().next().map_or(0, char::len_utf8)])
-    }
-
-    fn sign_ending(&self, token: Token) -> &'t str {
-        for length in [3, 2] {
-            if let Some(from) = token.end.checked_sub(length)
-                && from >= self.chunk.start
-                && self.text.is_char_boundary(from)
-                && self.sign_at(from).len() == length
-            {
-                return &self.text[from..token.end];
-            }
-        }
-        self.word(token)
-    }
-
-    fn span(&self, start: usize, end: usize) -> Span {
-        Span::new(self.source, start, end)
-    }
-
-    fn error(&self, span: Span, message: impl Into<String>, label: impl Into<String>) -> Diagnostic {
-        Code::Syntax.error(message).label(span, label)
-    }
-
-    /// Where something is missing: the token that stands there instead, or the place behind the last one.
-    fn here(&self) -> Span {
-        match (self.found, self.before(1)) {
-            (Some(token), _) if !self.breaks || self.index == 0 => {
-                let sign = self.sign_at(token.start);
-                let end = if is_word(self.word(token)) || self.word(token).len() > sign.len() {
-                    token.end
-                } else {
-                    token.start + sign.len()
-                };
-                self.span(token.start, end.min(token.start + 80).max(token.start + 1)).on_boundary(self.text)
-            }
-            (_, Some(before)) => self.span(before.start.max(before.end.saturating_sub(40)), before.end).on_boundary(self.text),
-            _ => self.span(self.chunk.start, self.chunk.start),
-        }
-    }
-
-    /// What stands where something else was expected, in words.
-    fn what_is_found(&self) -> String {
-        match self.found {
-            Some(_) if self.breaks => "the end of the line".into(),
-            None => {
-                let last = self.before(1).map_or(self.chunk.start, |token| token.end);
-                let rest = &self.text[last..];
-                match rest.trim_start_matches([' ', '\t']).chars().next() {
-                    None => "the end of the file".into(),
-                    Some('}') if self.chunk.end < self.text.len() => "`}`".into(),
-                    Some(_) => "the end of the line".into(),
-                }
-            }
-            Some(token) => {
-                let word = self.word(token);
-                match word.as_bytes()[0] {
-                    b'"' => "a string".into(),
-                    b'0'..=b'9' => format!("`{}`", shorten(word)),
-                    _ if is_word(word) => format!("`{}`", shorten(word)),
-                    _ => format!("`{}`", self.sign_at(token.start).escape_debug()),
-                }
-            }
-        }
-    }
-
-    fn unclosed(&self, unclosed: Unclosed) -> Diagnostic {
-        match unclosed {
-            Unclosed::Bracket { at, met } => not_closed(self.source, self.text, at, met),
-            Unclosed::Stray { at } => {
-                let sign = &self.text[at..at + 1];
-                self.error(self.span(at, at + 1), format!("this `{sign}` closes nothing"), "nothing is open here")
-            }
-            Unclosed::String { at, block: true } => {
-                let quotes = self.text[at..].find('"').map_or(at, |length| at + length);
-                self.error(self.span(at, quotes + 3), "this string is not closed", "expected `\"\"\"` further down")
-            }
-            Unclosed::String { at, block: false } if self.text[..at].ends_with("\\\"") => self.tag_ended(at),
-            Unclosed::String { at, block: false } => {
-                let end = self.text[at..].find('\n').map_or(self.text.len(), |length| at + length);
-                let end = at + self.text[at..end].trim_end().len();
-                let diagnostic = self.error(self.span(at, end), "this string is not closed", "expected a `\"` on this line");
-                diagnostic.help("text over several lines stands between `\"\"\"` and `\"\"\"`")
-            }
-        }
-    }
-
-    fn diagnostic(&self) -> Diagnostic {
-        self.after_tag()
-            .or_else(|| self.habit())
-            .or_else(|| self.missing_value())
-            .or_else(|| self.in_brackets())
-            .unwrap_or_else(|| self.at_entry())
-    }
-
-    /// `re"a\"b"`: a tagged string knows no escapes, so the quote after the backslash ended it.
-    fn after_tag(&self) -> Option<Diagnostic> {
-        let before = self.before(1)?;
-        let word = self.word(before);
-        let ends = word.ends_with("\\\"") && !word.starts_with('"') && !self.breaks;
-        ends.then(|| self.tag_ended(before.end))
-    }
-
-    fn tag_ended(&self, end: usize) -> Diagnostic {
-        self.error(self.span(end - 2, end), "this string has no escapes: it ends here", "this quote closes it")
-            .help("use `'`, or three quotes around the whole")
-    }
-
-    /// What is written otherwise in other languages.
-    fn habit(&self) -> Option<Diagnostic> {
-        let found = self.found?;
-        let at = found.start;
-        let sign = self.sign_at(at);
-        let word = self.word(found);
-        let here = self.here();
-        let diagnostic = match sign {
-            ":" | "=>" if found.inside.is_some_and(|(_, at)| self.is_match(at)) => return None,
-            ":" if matches!(found.inside, Some((b'(', _))) && is_word(self.before_word(1)) && self.is_param_name() => self
-                .error(self.span(at, at + 1), "expected `=` after the name of an argument, found `:`", "write `=`")
-                .help(format!("`{} = …`", shorten(self.before_word(1)))),
-            "=>" if self.in_braces(found) && is_key(self.before_word(1)) => {
-                self.error(self.span(at, at + 2), "expected `=` after the name of a field, found `=>`", "write `=`")
-            }
-            "=" if self.value_on_next_line() => {
-                return self.before(2).map(|before| {
-                    let sign = self.sign_ending(before);
-                    self.error(
-                        self.span(before.start, before.end),
-                        format!("expected a value after `{sign}`, found the end of the line"),
-                        "expected a value",
-                    )
-                });
-            }
-            _ if self.before_word(1) == "not" => {
-                let before = self.before(1)?;
-                self.error(self.span(before.start, before.end), "there is no operator `not`", "write `!`")
-            }
-            ":" if self.in_braces(found) && is_key(self.before_word(1)) => {
-                let name = self.before_word(1);
-                self.error(self.span(at, at + 1), "expected `=` after the name of a field, found `:`", "write `=`")
-                    .help(format!("`{} = …`; `:` stands before a type", shorten(name)))
-                    .fix("write `=`", Confidence::Sure, vec![Edit { span: self.equals_instead_of(at), text: " =".into() }])
-            }
-            "==" if self.in_braces(found) && is_key(self.before_word(1)) && self.is_entry_start(2) => {
-                self.error(self.span(at, at + 2), "expected `=` after the name of a field, found `==`", "write `=`")
-            }
-            ";" => self
-                .error(self.span(at, at + 1), "nothing ends with `;`", "remove it")
-                .help("a new line or a comma parts two entries"),
-            "'" => self.error(self.span(at, at + 1), "a string stands in double quotes", "write `\"`"),
-            "`" => self.error(self.span(at, at + 1), "a string stands in double quotes", "write `\"`"),
-            "//" | "/*" => self.error(self.span(at, at + 2), "a comment begins with `#`", "write `#`"),
-            "&" => self.error(self.span(at, at + 1), "there is no operator `&`", "write `&&`"),
-            "%" => self.error(self.span(at, at + 1), "there is no operator `%`", "a percentage has no blank before `%`"),
-            "?" if !self.breaks => self
-                .error(self.span(at, at + 1), "a choice is written with words", "expected the end of this value")
-                .help("write `if condition then a else b`"),
-            "=" if self.before(1).is_some_and(|before| self.sign_ending(before) == "!=" || self.sign_ending(before) == "==") => {
-                self.error(self.span(at, at + 1), "there is no operator `===`", "one `=` too many")
-            }
-            "|" if !self.breaks => self.error(self.span(at, at + 1), "there is no operator `|` between values", "write `||`"),
-            "->" => self.error(self.span(at, at + 2), "there is no `->`", "an arm of `match` is written `pattern => value`"),
-            "==" | "!=" | "<" | ">" | "<=" | ">=" if self.before(1).is_none() => return None,
-            _ if word == "and" => self.error(here, "there is no operator `and`", "write `&&`"),
-            _ if word == "or" => self.error(here, "there is no operator `or`", "write `||`"),
-            _ if word == "not" => self.error(here, "there is no operator `not`", "write `!`"),
-            _ if word == "elif" || word == "elsif" || word == "elseif" => {
-                self.error(here, format!("there is no `{word}`"), "write `else if`")
-            }
-            _ => return None,
-        };
-        Some(diagnostic)
-    }
-
-    /// `image =⏎ port = 80`: the next entry was taken for the value.
-    fn value_on_next_line(&self) -> bool {
-        let (Some(name), Some(sign)) = (self.before(1), self.before(2)) else { return false };
-        is_key(self.word(name)) && self.text[sign.end..name.start].contains('\n') && goes_on_after(self.sign_ending(sign))
-    }
-
-    fn equals_instead_of(&self, at: usize) -> Span {
-        let blank = self.text[..at].ends_with(' ');
-        self.span(at - usize::from(blank), at + 1)
-    }
-
     /// After `=`, an operator, an opening bracket or a keyword, a value is missing.
-    fn missing_value(&self) -> Option<Diagnostic> {
+    pub(super) fn missing_value(&self) -> Option<Diagnostic> {
         let before = self.before(1)?;
         let word = self.word(before);
         let sign = self.sign_ending(before);
@@ -382,12 +99,12 @@ impl<'t> Place<'t> {
         })
     }
 
-    fn is_field_name(&self, token: Token) -> bool {
+    pub(super) fn is_field_name(&self, token: Token) -> bool {
         self.text[..token.start].ends_with('.')
     }
 
     /// In brackets that hold values: what may follow one.
-    fn in_brackets(&self) -> Option<Diagnostic> {
+    pub(super) fn in_brackets(&self) -> Option<Diagnostic> {
         let found = self.found?;
         let (open, open_at) = found.inside?;
         let here = self.here();
@@ -397,7 +114,14 @@ impl<'t> Place<'t> {
         }
         match open {
             b'[' => {
-                Some(self.error(here, format!("expected `,` or `]` after this element, found {what}"), "expected `,` or `]`"))
+                let diagnostic =
+                    self.error(here, format!("expected `,` or `]` after this element, found {what}"), "expected `,` or `]`");
+                Some(match self.before(1) {
+                    Some(before) if self.begins_value(found) => {
+                        diagnostic.fix("write `,`", Confidence::Sure, vec![self.edit(before.end, before.end, ",")])
+                    }
+                    _ => diagnostic,
+                })
             }
             b'(' => {
                 let is_params = self.chunk_word_before(open_at).is_some_and(|word| matches!(word, "fn" | "signal"));
@@ -437,12 +161,12 @@ impl<'t> Place<'t> {
         }
     }
 
-    fn is_param_name(&self) -> bool {
+    pub(super) fn is_param_name(&self) -> bool {
         matches!(self.before_word(2), "(" | ",")
     }
 
     /// The first word of the line of items or entries in which this byte stands.
-    fn chunk_word_before(&self, at: usize) -> Option<&'t str> {
+    pub(super) fn chunk_word_before(&self, at: usize) -> Option<&'t str> {
         self.tokens
             .iter()
             .take_while(|token| token.start < at)
@@ -451,7 +175,7 @@ impl<'t> Place<'t> {
             .map(|token| self.word(*token))
     }
 
-    fn is_match(&self, open_at: usize) -> bool {
+    pub(super) fn is_match(&self, open_at: usize) -> bool {
         let line =
             self.text[self.chunk.start..open_at].rfind('\n').map_or(self.chunk.start, |newline| self.chunk.start + newline);
         let words = self.tokens.iter().filter(|token| token.start >= line && token.start < open_at);
@@ -468,7 +192,7 @@ impl<'t> Place<'t> {
     }
 
     /// `if` without `then`, `then` without `else`, `for` without `in`, `require` without `else`.
-    fn missing_word(&self) -> Option<Diagnostic> {
+    pub(super) fn missing_word(&self) -> Option<Diagnostic> {
         let found_inside = self.found.map_or_else(|| self.before(1).and_then(|token| token.inside), |token| token.inside);
         let opened = found_inside.map_or(self.chunk.start, |(_, at)| at);
         let mut waiting: Vec<(&str, Token)> = Vec::new();
@@ -511,6 +235,11 @@ impl<'t> Place<'t> {
             }
             "then" if self.region == Region::Items && found_inside.is_none() && self.first_word() == "if" => return None,
             "then" if !self.is_value_position(token) => return None,
+            "then" if what == "`=`" && self.sign_at(here.start as usize) == "=" => {
+                let at = here.start as usize;
+                let diagnostic = self.error(here, "two values are compared with `==`", "write `==`");
+                self.rewritten(diagnostic, at, at + 1, "==")
+            }
             "then" => {
                 let diagnostic =
                     self.error(here, format!("expected `then` after the condition, found {what}"), "expected `then`");
@@ -529,7 +258,7 @@ impl<'t> Place<'t> {
     }
 
     /// Whether an `if` stands where a value stands, not in a head.
-    fn is_value_position(&self, token: Token) -> bool {
+    pub(super) fn is_value_position(&self, token: Token) -> bool {
         let index = self.tokens.iter().position(|it| it.start == token.start).unwrap_or(0);
         let Some(before) = index.checked_sub(1).map(|index| self.tokens[index]) else { return false };
         let sign = self.sign_ending(before);
@@ -537,13 +266,13 @@ impl<'t> Place<'t> {
             || matches!(sign, "then" | "else")
     }
 
-    fn starts_line(&self, token: Token) -> bool {
+    pub(super) fn starts_line(&self, token: Token) -> bool {
         let before = &self.text[self.chunk.start..token.start];
         before.rsplit('\n').next().is_none_or(|line| line.trim().is_empty())
     }
 
     /// The rest: the beginning or the end of an item, entry or rule.
-    fn at_entry(&self) -> Diagnostic {
+    pub(super) fn at_entry(&self) -> Diagnostic {
         if let Some(missing) = self.missing_word() {
             return missing;
         }
@@ -569,12 +298,28 @@ impl<'t> Place<'t> {
             1 if in_type && is_word(first) => {
                 self.error(here, format!("expected `:` and a type after `{}`, found {what}", shorten(first)), "expected `: type`")
             }
+            1 if first == "let" && what != "`{`" => {
+                let (start, end) = (entry[0].start, entry[0].end);
+                self.error(self.span(start, end), "`let` stands among items, and this is a body", "not in a body")
+                    .help("name the value outside of these braces")
+            }
+            1 if is_word(first) && !self.breaks && self.found.is_some_and(|it| self.is_literal(it)) => {
+                let at = entry[0].end;
+                let diagnostic =
+                    self.error(here, format!("expected `=` after `{}`, found {what}", shorten(first)), "expected `=`");
+                diagnostic.fix("write `=`", Confidence::Sure, vec![self.edit(at, at, " =")])
+            }
             1 if is_word(first) => self
                 .error(here, format!("expected `=` or `{{` after `{}`, found {what}", shorten(first)), "expected `=` or `{`")
                 .help("an entry is `name = value` or `name { … }`"),
             1 if first.starts_with('"') => self
                 .error(here, format!("expected `=` after a quoted key, found {what}"), "expected `=`")
                 .help("a key is constant text; one with values inside is written `[\"…\"] = value`"),
+            _ if first == "let" => {
+                let (start, end) = (entry[0].start, entry[0].end);
+                self.error(self.span(start, end), "`let` stands among items, and this is a body", "not in a body")
+                    .help("name the value outside of these braces")
+            }
             _ if !entry.iter().any(|token| self.word(*token) == "=") && is_word(first) && !self.is_closed_block(&entry) => {
                 let diagnostic = self.error(
                     here,
@@ -588,16 +333,56 @@ impl<'t> Place<'t> {
                     _ => diagnostic,
                 }
             }
-            _ => self.error(here, format!("expected the end of this entry, found {what}"), "expected a new line or `,`"),
+            _ => {
+                let diagnostic =
+                    self.error(here, format!("expected the end of this entry, found {what}"), "expected a new line or `,`");
+                match (self.before(1), self.found) {
+                    (Some(before), Some(found)) if !self.breaks && self.begins_entry(found) => {
+                        diagnostic.fix("write `,`", Confidence::Sure, vec![self.edit(before.end, before.end, ",")])
+                    }
+                    _ => diagnostic,
+                }
+            }
         }
     }
 
-    fn at_item(&self, first: &str, length: usize, here: Span, what: &str) -> Diagnostic {
+    /// Whether a token is a number or a string by itself.
+    fn is_literal(&self, token: Token) -> bool {
+        self.word(token).starts_with(|c: char| c.is_ascii_digit() || c == '"')
+    }
+
+    fn begins_value(&self, token: Token) -> bool {
+        self.is_literal(token) || is_word(self.word(token)) && !matches!(self.word(token), "for" | "if" | "then" | "else" | "in")
+    }
+
+    /// Whether `name =` stands here.
+    fn begins_entry(&self, token: Token) -> bool {
+        let next = self.tokens.get(self.index + 1).map(|it| self.sign_at(it.start));
+        is_word(self.word(token)) && next == Some("=")
+    }
+
+    /// The word of an item that was probably meant by the first word.
+    fn misspelt_item(&self, first: &str) -> Option<Diagnostic> {
+        let token = *self.tokens.first()?;
+        let near = near(first, ITEM_WORDS.iter().copied()).filter(|it| it.sure)?;
+        let diagnostic = self
+            .error(self.span(token.start, token.end), format!("no item begins with `{}`", shorten(first)), "unknown word")
+            .help(format!("write `{}`", near.name));
+        Some(self.rewritten(diagnostic, token.start, token.end, near.name))
+    }
+
+    pub(super) fn at_item(&self, first: &str, length: usize, here: Span, what: &str) -> Diagnostic {
         let words: Vec<&str> = self.entry_tokens(None).iter().map(|token| self.word(*token)).collect();
         let after = |expected: &str, example: &str| {
             self.error(here, format!("expected {expected} here, found {what}"), format!("expected {expected}"))
                 .help(format!("such as `{example}`"))
         };
+        if is_word(first)
+            && !ITEM_WORDS.contains(&first)
+            && let Some(misspelt) = self.misspelt_item(first)
+        {
+            return misspelt;
+        }
         match first {
             "" => {
                 let diagnostic =
@@ -605,6 +390,11 @@ impl<'t> Place<'t> {
                 diagnostic.help("such as `service api { … }`, `input version: string`, `let a = 1`")
             }
             _ if !is_word(first) => self.error(here, format!("expected an item, found {what}"), "no item begins like this"),
+            "input" if length == 2 && what == "`=`" && self.type_of_default().is_some() => {
+                let (at, ty) = (self.tokens[1].end, self.type_of_default().unwrap_or_default());
+                let diagnostic = after("`:` and a type", "input replicas: int(1..50) = 1");
+                diagnostic.fix(format!("write `: {ty}`"), Confidence::Sure, vec![self.edit(at, at, format!(": {ty}"))])
+            }
             "input" if length <= 2 => {
                 after(if length == 1 { "a name" } else { "`:` and a type" }, "input replicas: int(1..50) = 1")
             }
@@ -637,6 +427,22 @@ impl<'t> Place<'t> {
             _ if length == 1 && what == "`=`" => self
                 .error(here, "a value with a name is written with `let` here", "fields stand inside of braces")
                 .help(format!("`let {} = …`", shorten(first))),
+            _ if length == 1 && what == "a string" && is_name(self.found_text()) => {
+                let (name, found) = (self.found_text(), self.found.expect("a string was found"));
+                let message = format!("the name of an instance stands without quotes, and `\"{}\"` has them", shorten(name));
+                let diagnostic = self.error(here, message, "remove the quotes");
+                self.rewritten(diagnostic, found.start, found.end, name)
+            }
+            _ if length == 2 && what == "`=`" && is_word(words[1]) => {
+                let diagnostic = self.error(here, format!("expected `{{` here, found {what}"), "expected `{`");
+                match self.tokens.get(self.index + 1) {
+                    Some(next) if self.word(*next) == "{" => {
+                        let diagnostic = diagnostic.help("the body of an instance follows its head");
+                        self.rewritten(diagnostic, here.start as usize, next.start, "")
+                    }
+                    _ => diagnostic,
+                }
+            }
             _ if length == 1 && what == "`{`" => self
                 .error(here, format!("expected a name after `{}`, found `{{`", shorten(first)), "expected a name")
                 .help("an instance is written `service api { … }`"),
@@ -669,8 +475,20 @@ impl<'t> Place<'t> {
         }
     }
 
+    /// The text of the string that was found.
+    fn found_text(&self) -> &'t str {
+        self.found.map_or("", |token| self.word(token).trim_matches('"'))
+    }
+
+    /// Of `input a = 3`: the type that its value has.
+    fn type_of_default(&self) -> Option<&'static str> {
+        let value = self.tokens.get(self.index + 1)?;
+        let alone = self.tokens.get(self.index + 2).is_none_or(|next| self.text[value.end..next.start].contains('\n'));
+        literal_type(self.word(*value)).filter(|_| alone)
+    }
+
     /// A `<` of a type without its `>`.
-    fn open_angle(&self) -> Option<usize> {
+    pub(super) fn open_angle(&self) -> Option<usize> {
         let mut open = Vec::new();
         for token in &self.tokens[..self.index] {
             match self.word(*token) {
@@ -684,7 +502,7 @@ impl<'t> Place<'t> {
     }
 
     /// The tokens of the entry that the grammar stopped in or after, on its own level.
-    fn entry_tokens(&self, inside: Option<(u8, usize)>) -> Vec<Token> {
+    pub(super) fn entry_tokens(&self, inside: Option<(u8, usize)>) -> Vec<Token> {
         let mut entry = Vec::new();
         let mut last_end = inside.map_or(self.chunk.start, |(_, at)| at + 1);
         for token in self.tokens[..self.index].iter().filter(|token| token.inside == inside) {
@@ -711,7 +529,7 @@ impl<'t> Place<'t> {
     }
 
     /// Whether a brace follows `if condition` where a value stands: `let a = if b { 1 }`.
-    fn is_branch(&self, open_at: usize) -> bool {
+    pub(super) fn is_branch(&self, open_at: usize) -> bool {
         let Some(index) = self.tokens.iter().position(|token| token.start == open_at) else { return false };
         let inside = self.tokens[index].inside;
         let mut before = self.tokens[..index].iter().rev().filter(|token| token.inside == inside);
@@ -720,11 +538,11 @@ impl<'t> Place<'t> {
             .is_some_and(|token| self.word(*token) == "if" && self.is_value_position(*token))
     }
 
-    fn is_closed_block(&self, entry: &[Token]) -> bool {
+    pub(super) fn is_closed_block(&self, entry: &[Token]) -> bool {
         entry.last().is_some_and(|token| self.word(*token) == "}")
     }
 
-    fn in_braces(&self, token: Token) -> bool {
+    pub(super) fn in_braces(&self, token: Token) -> bool {
         match token.inside {
             Some((open, _)) => open == b'{',
             None => self.region != Region::Items,
@@ -732,7 +550,7 @@ impl<'t> Place<'t> {
     }
 
     /// Whether the token that stands `back` tokens before begins an entry.
-    fn is_entry_start(&self, back: usize) -> bool {
+    pub(super) fn is_entry_start(&self, back: usize) -> bool {
         match self.before(back) {
             None => true,
             Some(token) => {
@@ -742,7 +560,7 @@ impl<'t> Place<'t> {
         }
     }
 
-    fn opens_comprehension(&self, colon: Token) -> Option<()> {
+    pub(super) fn opens_comprehension(&self, colon: Token) -> Option<()> {
         let inside = colon.inside;
         self.tokens
             .iter()
@@ -750,138 +568,7 @@ impl<'t> Place<'t> {
             .then_some(())
     }
 
-    fn first_word(&self) -> &'t str {
+    pub(super) fn first_word(&self) -> &'t str {
         self.tokens.first().map_or("", |token| self.word(*token))
-    }
-
-    /// Items as HCL has them.
-    fn other_language(&self) -> Option<Diagnostic> {
-        if self.region != Region::Items {
-            return None;
-        }
-        let first = *self.tokens.first()?;
-        let second = self.tokens.get(1).map_or("", |token| self.word(*token));
-        let quoted = second.starts_with('"');
-        let name = second.trim_matches('"');
-        let third = self.tokens.get(2).map_or("", |token| self.word(*token)).trim_matches('"');
-        let (message, help) = match self.word(first) {
-            word @ ("resource" | "data") if quoted => {
-                let provider = name.split('_').next().unwrap_or(name);
-                let example = if is_word(name) && is_word(third) {
-                    format!("{word} {}.{} {} {{ … }}", shorten(provider), shorten(name), shorten(third))
-                } else {
-                    format!("{word} fly.machine web {{ … }}")
-                };
-                (format!("type and name of a {word} stand without quotes"), format!("write `{example}`"))
-            }
-            "variable" if quoted => {
-                ("a value that is asked for is an `input`".into(), format!("write `input {}: string`", shorten(name)))
-            }
-            "output" if quoted => {
-                ("the name of an output stands without quotes".into(), format!("write `output {} = …`", shorten(name)))
-            }
-            "provider" if quoted => {
-                ("the name of a provider stands without quotes".into(), format!("write `provider {} {{ … }}`", shorten(name)))
-            }
-            "module" if quoted => (
-                "a module is a component here, and its name is a kind".into(),
-                format!("import its directory, then write `kind {} {{ … }}`", shorten(name)),
-            ),
-            "locals" if second == "{" => ("each local value is an item".into(), "write `let name = …`".into()),
-            "terraform" if second == "{" => ("settings of the stack stand in `stack`".into(), "write `stack name { … }`".into()),
-            _ => return None,
-        };
-        let end = if quoted { self.tokens[1].end } else { first.end };
-        Some(self.error(self.span(first.start, end), message, "as in HCL").help(help))
-    }
-}
-
-/// Where the grammar looks ahead it stops inside of a sign, or behind a word that is never a value: the error is their beginning.
-fn whole_sign_or_word(text: &str, tokens: &[Token], index: usize) -> usize {
-    let word = |index: usize| tokens.get(index).map_or("", |token| &text[token.start..token.end]);
-    let Some(before) = index.checked_sub(1) else { return index };
-    let touches = tokens.get(index).is_some_and(|token| token.start == tokens[before].end);
-    if touches && matches!((word(before), word(index)), ("=", "=" | ">") | ("/", "/" | "*") | ("-", ">")) {
-        return before;
-    }
-    let wants_value = before.checked_sub(1).is_some_and(|it| matches!(word(it), "=" | "(" | "," | "+" | "*" | "&" | "|" | "?"));
-    if matches!(word(before), "then" | "else" | "in" | "for") && wants_value { before } else { index }
-}
-
-impl Unclosed {
-    fn at(self) -> usize {
-        match self {
-            Unclosed::Bracket { at, .. } | Unclosed::Stray { at } | Unclosed::String { at, .. } => at,
-        }
-    }
-}
-
-trait OnBoundary {
-    /// The same span, its ends moved outwards to whole characters.
-    fn on_boundary(self, text: &str) -> Self;
-}
-
-impl OnBoundary for Span {
-    fn on_boundary(mut self, text: &str) -> Span {
-        while !text.is_char_boundary(self.start as usize) {
-            self.start -= 1;
-        }
-        while (self.end as usize) < text.len() && !text.is_char_boundary(self.end as usize) {
-            self.end += 1;
-        }
-        self.end = self.end.min(text.len() as u32);
-        self
-    }
-}
-
-fn is_word(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !text.ends_with('"')
-}
-
-fn is_key(text: &str) -> bool {
-    is_word(text) || text.starts_with('"')
-}
-
-fn found_closes_wrong(found: Option<&str>) -> bool {
-    !matches!(found, Some(")" | "]" | "}"))
-}
-
-fn goes_on_after(sign: &str) -> bool {
-    matches!(
-        sign,
-        "=" | "=>"
-            | ":"
-            | "then"
-            | "else"
-            | "in"
-            | "??"
-            | "||"
-            | "&&"
-            | "=="
-            | "!="
-            | "<="
-            | ">="
-            | "<"
-            | ">"
-            | "+"
-            | "-"
-            | "*"
-            | "/"
-            | ".."
-    )
-}
-
-fn continues_with(sign: &str, word: &str) -> bool {
-    matches!(word, "then" | "else")
-        || matches!(
-            sign,
-            "??" | "||" | "&&" | "==" | "!=" | "<=" | ">=" | "<" | ">" | "+" | "-" | "*" | "/" | ".." | "." | "?." | "|" | "=>"
-        )
-}
-
-fn shorten(text: &str) -> &str {
-    match text.char_indices().nth(40) {
-        Some((at, _)) => &text[..at],
-        None => text,
     }
 }
