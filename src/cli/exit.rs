@@ -33,7 +33,7 @@ impl Exit {
             Code::Unreadable | Code::NotUtf8 => Exit::Failed,
             Code::StalePlan => Exit::Stale,
             Code::Locked => Exit::Locked,
-            Code::Protected | Code::LossNotConfirmed | Code::NotConfirmed => Exit::Refused,
+            Code::Protected | Code::PolicyBroken | Code::LossNotConfirmed | Code::NotConfirmed => Exit::Refused,
             code if (code as u16) < 500 => Exit::Source,
             _ => Exit::Failed,
         };

@@ -11,6 +11,7 @@ use super::plan_text::{counts, path_text};
 use crate::model::plan::{Action, Change, FieldChange, Plan, Reason};
 use crate::model::schema::ReplaceOrder;
 use crate::model::value::Fields;
+use crate::model::verdict::{FindingOutcome, Verdict};
 use crate::model::{Data, Diagnostic, Place, Severity, Sources, Span, Value};
 
 /// A document: its schema first, then its fields.
@@ -122,7 +123,11 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
         .collect();
     let inputs: Map<String, Json> = plan.inputs.iter().map(|(name, it)| (name.to_string(), value(it))).collect();
     let counts: Map<String, Json> = counts(plan).into_iter().map(|(word, number)| (word.to_owned(), json!(number))).collect();
-    let warnings: Vec<Json> = plan.warnings.iter().map(|it| diagnostic(it, sources)).collect();
+    let (errors, said): (Vec<Diagnostic>, Vec<Diagnostic>) =
+        plan.policies.iter().flat_map(Verdict::diagnostics).partition(Diagnostic::is_error);
+    let warnings: Vec<Json> = plan.warnings.iter().chain(&said).map(|it| diagnostic(it, sources)).collect();
+    let errors: Vec<Json> = errors.iter().map(|it| diagnostic(it, sources)).collect();
+    let policies: Vec<Json> = plan.policies.iter().map(|it| verdict(it, sources)).collect();
     let remarks: Vec<Json> =
         plan.remarks.iter().map(|(address, text)| json!({"address": address.as_str(), "text": text})).collect();
     document(
@@ -140,8 +145,45 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
             "outputs": outputs,
             "remarks": remarks,
             "warnings": warnings,
+            "errors": errors,
+            "refused": plan.is_refused(),
+            "policies": policies,
         }),
     )
+}
+
+fn verdict(verdict: &Verdict, sources: &Sources) -> Json {
+    let findings: Vec<Json> = verdict
+        .findings
+        .iter()
+        .map(|it| {
+            json!({
+                "outcome": it.outcome.word(),
+                "address": it.address.as_ref().map(|address| address.as_str()),
+                "message": it.message,
+                "rule": span(it.rule, sources),
+                "places": it.places.iter().map(|at| span(*at, sources)).collect::<Vec<_>>(),
+                "exception": match it.outcome {
+                    FindingOutcome::Excepted(by) => verdict.exceptions.get(by as usize).map(|it| it.pattern.to_string()),
+                    _ => None,
+                },
+            })
+        })
+        .collect();
+    let exceptions: Vec<Json> = verdict
+        .exceptions
+        .iter()
+        .map(|it| json!({"pattern": &*it.pattern, "reason": it.reason, "idle": it.idle, "span": span(it.span, sources)}))
+        .collect();
+    json!({
+        "policy": &*verdict.policy,
+        "level": verdict.level.word(),
+        "control": verdict.control.iter().map(|it| &**it).collect::<Vec<_>>(),
+        "result": verdict.result().word(),
+        "span": span(verdict.span, sources),
+        "findings": findings,
+        "exceptions": exceptions,
+    })
 }
 
 fn change(it: &Change, sources: &Sources) -> Json {

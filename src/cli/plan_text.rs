@@ -9,6 +9,7 @@ use super::report::count;
 use super::terminal::{Ink, Terminal, spread};
 use crate::model::plan::{Action, Change, FieldChange, Plan, Reason};
 use crate::model::schema::ReplaceOrder;
+use crate::model::verdict::{FindingOutcome, PolicyResult};
 use crate::model::{Address, Sources, Span, Step};
 
 /// How a plan is shown.
@@ -51,6 +52,7 @@ impl View<'_> {
         if self.plan.is_empty() {
             out.push_str(&format!("\nNothing to change: {} as the source says.\n", resources(self.plan.same as usize)));
             self.notices(&mut out);
+            out.push_str(&self.policies());
             return out;
         }
         out.push('\n');
@@ -60,7 +62,40 @@ impl View<'_> {
         self.outputs(&mut out);
         self.notices(&mut out);
         out.push_str(&format!("\n  {}\n", self.counts()));
+        out.push_str(&self.policies());
         out
+    }
+
+    /// What the policies say, in a line; nothing where there are none.
+    fn policies(&self) -> String {
+        let all = &self.plan.policies;
+        if all.is_empty() {
+            return String::new();
+        }
+        let of = |result: PolicyResult| {
+            let names: Vec<&str> = all.iter().filter(|it| it.result() == result).map(|it| &*it.policy).collect();
+            (!names.is_empty()).then_some(names)
+        };
+        let mut parts = Vec::new();
+        let words = [
+            (PolicyResult::Refused, Ink::Bad, "refused by"),
+            (PolicyResult::Warned, Ink::Change, "warned by"),
+            (PolicyResult::Undecided, Ink::Change, "undecided"),
+        ];
+        for (result, ink, words) in words {
+            if let Some(names) = of(result) {
+                parts.push(self.terminal.paint(ink, format!("{words} {}", names.join(", "))));
+            }
+        }
+        if let Some(passed) = of(PolicyResult::Passed) {
+            parts.push(format!("{} passed", passed.len()));
+        }
+        let excepted =
+            all.iter().flat_map(|it| &it.findings).filter(|it| matches!(it.outcome, FindingOutcome::Excepted(_))).count();
+        if excepted > 0 {
+            parts.push(count(excepted, "exception"));
+        }
+        format!("  policy   {}\n", parts.join("   "))
     }
 
     fn headline(&self) -> String {

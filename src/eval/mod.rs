@@ -30,7 +30,7 @@ pub use typing::type_of;
 
 use crate::model::expr::{Member, Reference};
 use crate::model::value::Reference as InstanceRef;
-use crate::model::{Address, Code, Data, Diagnostic, Expr, Name, Slot, SourceId, Span, Step, Type, Value};
+use crate::model::{Address, Code, Data, Diagnostic, Expr, ExprKind, Name, Slot, SourceId, Span, Step, Type, Value};
 
 /// A value, or the one reason why there is none.
 pub type Outcome<T> = Result<T, Box<Diagnostic>>;
@@ -104,6 +104,10 @@ pub fn resume(value: &Value, lookup: &dyn Fn(&Address, &[Step]) -> Option<Value>
 
 fn resume_within(value: &Value, names: &Attributes<'_>) -> Outcome<Value> {
     let data = match &value.data {
+        // A whole resource stays what it is: its attributes are asked for one by one.
+        Data::Unknown(unknown) if matches!(unknown.ty.bare(), Type::Resource(_)) && is_whole(&unknown.rest, names) => {
+            return Ok(value.clone());
+        }
         Data::Unknown(unknown) => {
             let mut known = evaluate(&unknown.rest, names)?;
             known.mark.secret |= value.mark.secret;
@@ -118,6 +122,14 @@ fn resume_within(value: &Value, names: &Attributes<'_>) -> Outcome<Value> {
         other => other.clone(),
     };
     Ok(Value { data, mark: value.mark.clone() })
+}
+
+/// Whether an expression is a resource that `lookup` does not know as a whole.
+fn is_whole(expr: &Expr, names: &Attributes<'_>) -> bool {
+    match &expr.kind {
+        ExprKind::Name(Reference::Attribute { address, path }) => path.is_empty() && (names.lookup)(address, path).is_none(),
+        _ => false,
+    }
 }
 
 fn resume_fields(fields: &crate::model::Fields, names: &Attributes<'_>) -> Outcome<crate::model::Fields> {

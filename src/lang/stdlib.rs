@@ -11,6 +11,7 @@ const FILES: &[(&str, &str)] = &[
     ("database.stack", include_str!("../../stdlib/database.stack")),
     ("domain.stack", include_str!("../../stdlib/domain.stack")),
     ("monitoring.stack", include_str!("../../stdlib/monitoring.stack")),
+    ("policies.stack", include_str!("../../stdlib/policies.stack")),
     ("service.stack", include_str!("../../stdlib/service.stack")),
     ("types.stack", include_str!("../../stdlib/types.stack")),
 ];

@@ -132,6 +132,12 @@ codes! {
     AlertNotDelivered = 701,
     /// Something is allowed, and probably not meant.
     Doubtful = 702,
+    /// A policy does not hold for a plan.
+    PolicyBroken = 703,
+    /// A policy reads what is known only after apply.
+    PolicyUndecided = 704,
+    /// An exception of a policy stands for nothing.
+    IdleException = 705,
 
     /// There is no such environment, or several and none was named.
     UnknownEnvironment = 801,

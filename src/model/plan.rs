@@ -9,6 +9,7 @@ use super::record::Record;
 use super::schema::{Kind, ReplaceOrder};
 use super::types::Name;
 use super::value::{Fields, Value};
+use super::verdict::{PolicyResult, Verdict};
 use super::{Address, Diagnostic, Span};
 
 /// The finished plan. Equal inputs give equal plans, byte for byte.
@@ -51,6 +52,8 @@ pub struct Plan {
     pub remarks: Vec<(Address, String)>,
     /// Drift that changes nothing planned.
     pub notices: Vec<Drift>,
+    /// What the policies say, in the order of the program: they can stop a plan, never change it.
+    pub policies: Vec<Verdict>,
 }
 
 /// What has to happen to one resource.
@@ -202,6 +205,11 @@ impl Plan {
     /// Whether applying it would do nothing at all.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.outputs.is_empty()
+    }
+
+    /// Whether a policy refuses it.
+    pub fn is_refused(&self) -> bool {
+        self.policies.iter().any(|it| it.result() == PolicyResult::Refused)
     }
 }
 

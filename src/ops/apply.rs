@@ -16,7 +16,7 @@ use crate::model::{Action, Address, Code, DesiredProvider, Diagnostic, Name, Pla
 pub use crate::plan::Half;
 use crate::plan::check_fits;
 use crate::providers::registry;
-use crate::state::{Revision, Run, RunHeader, Settlement};
+use crate::state::{JudgedPolicy, Revision, Run, RunHeader, Settlement};
 
 /// How to apply.
 #[derive(Clone, Debug)]
@@ -227,5 +227,6 @@ fn revision(
             .collect(),
         not_started: outcome.not_started.iter().map(|it| (it.address.clone(), it.why.clone())).collect(),
         reason: None,
+        policies: plan.iter().flat_map(|plan| &plan.policies).map(JudgedPolicy::of).collect(),
     }
 }

@@ -6,6 +6,7 @@ use super::stored::{self, Stored};
 use crate::audit;
 pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
+pub use crate::state::JudgedPolicy;
 
 /// Revisions, newest first: all, or those that touched an address that fits the glob.
 pub async fn history(stored: &Stored, glob: Option<&str>) -> Result<Vec<Past>, Box<Diagnostic>> {

@@ -11,6 +11,7 @@ use super::refresh::patiently;
 use super::settings::Settings;
 use super::workspace::{Workspace, store_name};
 use crate::apply::Connect;
+use crate::expand::rules::{self, Finished, Judged, Rules, judge};
 use crate::expand::{Expansion, Known, Question, Request, expand};
 use crate::lang::program::Program;
 use crate::model::expr::Reference;
@@ -79,22 +80,76 @@ fn untold(question: &Question) -> Fields {
 pub async fn desired_with_data(workspace: &Workspace, connections: &Connections) -> Result<Desired, Failure> {
     let mut data = BTreeMap::new();
     loop {
-        let (questions, providers) = match try_desired(workspace, data.clone())? {
+        match try_desired(workspace, data.clone())? {
             Expansion::Done(desired) => return Ok(*desired),
-            Expansion::Asks { questions, providers } => (questions, providers),
-        };
-        for question in questions {
-            let provider = provider_of(&providers, &question.provider);
-            let connection = connections.connect(&provider).map_err(|it| workspace.fail(it))?;
-            let clock = &*workspace.settings.world.clock;
-            let read = patiently(clock, || connection.read(&question.kind, &question.arguments)).await;
-            let found = read.map_err(|error| workspace.fail(Box::new(unread(&question, &error))))?;
-            let Some(fields) = found else {
-                return Err(workspace.fail(Box::new(not_there(&question))));
-            };
-            data.insert(question.address.clone(), fields);
+            Expansion::Asks { questions, providers } => answer(workspace, connections, questions, &providers, &mut data).await?,
         }
     }
+}
+
+/// Lets `look` evaluate rules over the program and a plan that was made of it, reading the data that it asks for.
+///
+/// Errors: as [`desired_with_data`].
+pub async fn judged<T>(
+    workspace: &Workspace,
+    connections: &Connections,
+    finished: Finished<'_>,
+    mut look: impl FnMut(&Rules<'_, '_>) -> T,
+) -> Result<T, Failure> {
+    let mut data = BTreeMap::new();
+    loop {
+        let judged = asked(workspace, data.clone(), |program, request| judge(program, request, finished, &mut look))?;
+        match judged {
+            Judged::Done(result) => return Ok(result),
+            Judged::Asks { questions, providers } => answer(workspace, connections, questions, &providers, &mut data).await?,
+        }
+    }
+}
+
+/// As [`judged`], without network: what data sources would tell is unknown.
+///
+/// Errors: as [`desired`].
+pub fn judged_offline<T>(
+    workspace: &Workspace,
+    finished: Finished<'_>,
+    mut look: impl FnMut(&Rules<'_, '_>) -> T,
+) -> Result<T, Failure> {
+    let mut data = BTreeMap::new();
+    loop {
+        match asked(workspace, data.clone(), |program, request| judge(program, request, finished, &mut look))? {
+            Judged::Done(result) => return Ok(result),
+            Judged::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
+        }
+    }
+}
+
+/// Evaluates what is known with the environment, before anything is planned.
+///
+/// Errors: as [`crate::eval::evaluate`].
+pub fn early(workspace: &Workspace, expr: &Expr) -> Result<Value, Failure> {
+    asked(workspace, BTreeMap::new(), |program, request| rules::early(program, request, expr))
+}
+
+/// Asks the platforms.
+async fn answer(
+    workspace: &Workspace,
+    connections: &Connections,
+    questions: Vec<Question>,
+    providers: &[DesiredProvider],
+    data: &mut BTreeMap<Address, Fields>,
+) -> Result<(), Failure> {
+    for question in questions {
+        let provider = provider_of(providers, &question.provider);
+        let connection = connections.connect(&provider).map_err(|it| workspace.fail(it))?;
+        let clock = &*workspace.settings.world.clock;
+        let read = patiently(clock, || connection.read(&question.kind, &question.arguments)).await;
+        let found = read.map_err(|error| workspace.fail(Box::new(unread(&question, &error))))?;
+        let Some(fields) = found else {
+            return Err(workspace.fail(Box::new(not_there(&question))));
+        };
+        data.insert(question.address.clone(), fields);
+    }
+    Ok(())
 }
 
 fn unread(question: &Question, error: &CallError) -> Diagnostic {
@@ -119,6 +174,15 @@ pub fn provider_of(providers: &[DesiredProvider], name: &ProviderName) -> Desire
 
 /// Expands as far as the answers go.
 fn try_desired(workspace: &Workspace, data: BTreeMap<Address, Fields>) -> Result<Expansion, Failure> {
+    asked(workspace, data, expand)
+}
+
+/// Does something with the program, and with all that it is expanded for.
+fn asked<T>(
+    workspace: &Workspace,
+    data: BTreeMap<Address, Fields>,
+    ask: impl FnOnce(&Program, &Request<'_>) -> Result<T, Vec<Diagnostic>>,
+) -> Result<T, Failure> {
     let program = &workspace.project.program;
     let fail = |diagnostics: Vec<Diagnostic>| workspace.failure(diagnostics);
     let inputs = given::inputs(program, &workspace.project.inputs).map_err(fail)?;
@@ -139,7 +203,7 @@ fn try_desired(workspace: &Workspace, data: BTreeMap<Address, Fields>) -> Result
         },
         outside: &outside,
     };
-    expand(program, &request).map_err(fail)
+    ask(program, &request).map_err(fail)
 }
 
 /// Names that were made for what is recorded: a made name is never changed again.

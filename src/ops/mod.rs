@@ -20,6 +20,7 @@ pub mod graph;
 pub mod imports;
 pub mod outside;
 pub mod plan;
+pub mod policies;
 pub mod project;
 pub mod rebuild;
 pub mod refresh;

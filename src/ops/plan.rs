@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::connections::Connections;
 use super::desired::{desired, desired_with_data, provider_of};
 use super::files::{words, write_whole};
+use super::policies;
 use super::project::Failure;
 use super::refresh::refresh;
 use super::workspace::{Workspace, store_name};
@@ -38,7 +39,8 @@ pub struct Planned {
 /// Errors: of the program in this environment, of the platforms that cannot be asked, and what planning itself refuses.
 pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, Failure> {
     if request.offline {
-        let plan = from_known(workspace, desired(workspace)?, &Seen::default(), request)?;
+        let mut plan = from_known(workspace, desired(workspace)?, &Seen::default(), request)?;
+        policies::judge(workspace, None, &mut plan, request.destroy).await?;
         return Ok(Planned { plan, read: None, open: workspace.state.view().open.len() });
     }
     let connections = workspace.connections().await?;
@@ -57,7 +59,8 @@ pub async fn refreshed(workspace: &Workspace, connections: &Connections, request
     let asked = refresh(connections, world, &desired, &view.records, &workspace.schemas, &settings).await;
     let seen = asked.map_err(|diagnostics| workspace.failure(diagnostics))?;
     let read = Some((seen.resources, world.clock.elapsed() - started));
-    let plan = from_known(workspace, desired, &seen.seen, request)?;
+    let mut plan = from_known(workspace, desired, &seen.seen, request)?;
+    policies::judge(workspace, Some(connections), &mut plan, request.destroy).await?;
     Ok(Planned { plan, read, open: view.open.len() })
 }
 

@@ -359,6 +359,7 @@ impl<'a> Planner<'a> {
             warnings: self.warnings,
             remarks,
             notices,
+            policies: Vec::new(),
         };
         plan.effects = effects::subject(&plan, self.known.digest);
         plan.id = effects::plan_id(&plan.effects);

@@ -21,8 +21,8 @@ use std::sync::{Arc, OnceLock};
 
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
 pub use log::{
-    Body, Intent, IntentCall, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, RunHeader, RunResult, Settled,
-    Settlement, Write,
+    Body, Intent, IntentCall, JudgedPolicy, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, RunHeader,
+    RunResult, Settled, Settlement, Write,
 };
 pub use run::Run;
 pub use view::{ActiveRun, OpenIntent, View};

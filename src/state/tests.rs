@@ -103,6 +103,7 @@ pub(crate) fn revision() -> Revision {
         failed: Vec::new(),
         not_started: Vec::new(),
         reason: None,
+        policies: Vec::new(),
     }
 }
 

@@ -104,8 +104,8 @@ impl Example {
             return vec![(format!("exit {exit:?}"), format!("{out}{err}"))];
         };
         // A plan has its warnings under another name.
-        let diagnostics = document.get("diagnostics").or_else(|| document.get("warnings"));
-        let diagnostics = diagnostics.and_then(|it| it.as_array()).cloned().unwrap_or_default();
+        let all = ["diagnostics", "errors", "warnings"].map(|name| document.get(name).and_then(|it| it.as_array()));
+        let diagnostics: Vec<serde_json::Value> = all.into_iter().flatten().flatten().cloned().collect();
         let text = |it: &serde_json::Value, name: &str| it[name].as_str().unwrap_or_default().to_owned();
         diagnostics.iter().map(|it| (text(it, "code"), text(it, "message"))).collect()
     }

@@ -479,5 +479,6 @@ fn revision(outcome: &Outcome) -> Revision {
         failed: Vec::new(),
         not_started: Vec::new(),
         reason: None,
+        policies: Vec::new(),
     }
 }

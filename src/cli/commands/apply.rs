@@ -25,6 +25,7 @@ use crate::ops::connections::Connections;
 use crate::ops::consent;
 use crate::ops::given::Given;
 use crate::ops::plan::{self, Planned, Request};
+use crate::ops::policies;
 use crate::ops::project::Failure;
 use crate::ops::secrets;
 use crate::ops::workspace::Workspace;
@@ -198,6 +199,10 @@ impl<'c> Session<'c> {
         read_before: bool,
         stop: watch::Receiver<Stop>,
     ) -> Result<Exit, Failure> {
+        let refused = policies::refusals(plan);
+        if !refused.is_empty() {
+            return Err(Failure::new(refused, sources.clone()));
+        }
         if plan.is_empty() {
             self.context.output.document(&document(plan, None))?;
             return Ok(Exit::Done);

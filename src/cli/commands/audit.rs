@@ -15,7 +15,7 @@ use crate::cli::progress::clock;
 use crate::cli::report::{Shown, count};
 use crate::cli::terminal::{Ink, Terminal, columns, spread};
 use crate::model::{Code, Name, Sources};
-use crate::ops::audit::{self, Changed, FieldDiff, Finding, OutputDiff};
+use crate::ops::audit::{self, Changed, FieldDiff, Finding, JudgedPolicy, OutputDiff};
 use crate::ops::plan;
 use crate::ops::project::Failure;
 use crate::ops::stored;
@@ -135,6 +135,7 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
         "inputs": rev.inputs.iter().map(|(name, value, from)| json!({"name": &**name, "value": value, "from": from})).collect::<Vec<_>>(),
         "changes": detail.changes.iter().map(changed_json).collect::<Vec<_>>(),
         "outputs": detail.outputs.iter().map(output_json).collect::<Vec<_>>(),
+        "policies": rev.policies.iter().map(policy_json).collect::<Vec<_>>(),
         "not_started": rev.not_started.iter().map(|(address, why)| json!({"address": address.as_str(), "why": why})).collect::<Vec<_>>(),
     })))?;
     let terminal = context.output.result;
@@ -154,6 +155,7 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
         let from = if from.is_empty() { String::new() } else { format!("  from {}", Escaped(from)) };
         out.push_str(&format!("input {} = {}{from}\n", Escaped(name), Escaped(value)));
     }
+    rev.policies.iter().for_each(|it| out.push_str(&policy_text(it)));
     out.push('\n');
     out.push_str(&changes_text(&detail.changes, &detail.outputs, &terminal));
     for (address, why) in &rev.not_started {
@@ -161,6 +163,28 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
     }
     context.output.text(&out);
     Ok(Exit::Done)
+}
+
+fn policy_json(it: &JudgedPolicy) -> Json {
+    json!({
+        "policy": &*it.policy, "level": it.level.word(), "result": it.result.word(),
+        "control": it.control.iter().map(|it| &**it).collect::<Vec<_>>(),
+        "findings": it.findings.iter().map(|(address, outcome, words)| json!({"address": address, "outcome": outcome, "message": words})).collect::<Vec<_>>(),
+        "exceptions": it.exceptions.iter().map(|(pattern, reason)| json!({"pattern": pattern, "reason": reason})).collect::<Vec<_>>(),
+    })
+}
+
+fn policy_text(it: &JudgedPolicy) -> String {
+    let control = if it.control.is_empty() { String::new() } else { format!(" ({})", it.control.join(", ")) };
+    let mut out = format!("policy {}{} {}\n", Escaped(&it.policy), Escaped(&control), it.result.word());
+    for (address, outcome, words) in &it.findings {
+        let about = if address.is_empty() { String::new() } else { format!("{address}: ") };
+        out.push_str(&format!("  {outcome}  {}{}\n", Escaped(&about), Escaped(words)));
+    }
+    for (pattern, reason) in &it.exceptions {
+        out.push_str(&format!("  except {}  {}\n", Escaped(pattern), Escaped(reason)));
+    }
+    out
 }
 
 pub async fn diff(context: &Context<'_>, args: &DiffArgs) -> Result<Exit, Failure> {

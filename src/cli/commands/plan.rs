@@ -6,8 +6,10 @@ use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::plan_text::{Read, View};
 use crate::cli::{json, report};
+use crate::model::Diagnostic;
 use crate::ops::given::Given;
 use crate::ops::plan::{self, Planned, Request};
+use crate::ops::policies;
 use crate::ops::project::Failure;
 use crate::ops::workspace::Workspace;
 
@@ -22,6 +24,11 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
     if let Some(path) = &args.out {
         plan::save(&workspace, &planned.plan, path).map_err(|it| workspace.fail(it))?;
     }
+    let refused = policies::refusals(&planned.plan);
+    if !refused.is_empty() {
+        context.output.about(&report::render_all(&refused, workspace.sources(), context.output.about));
+        return Ok(Exit::Refused);
+    }
     if !empty {
         let named = args.out.as_ref().map_or(planned.plan.id.clone(), |path| path.display().to_string());
         context.output.about(&format!("Next: {}\n", context.command(&workspace.environment, &format!("apply {named}"))));
@@ -32,8 +39,9 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
 /// Prints a plan: text or JSON as the result, warnings beside it.
 pub fn show(context: &Context<'_>, workspace: &Workspace, planned: &Planned, full: bool) -> Result<(), Failure> {
     let (plan, sources) = (&planned.plan, workspace.sources());
-    if !plan.warnings.is_empty() && !context.output.json {
-        context.output.about(&report::render_all(&plan.warnings, sources, context.output.about));
+    let warnings: Vec<Diagnostic> = plan.warnings.iter().cloned().chain(policies::warnings(plan)).collect();
+    if !warnings.is_empty() && !context.output.json {
+        context.output.about(&report::render_all(&warnings, sources, context.output.about));
     }
     if planned.open > 0 {
         let calls = report::count(planned.open, "call");

@@ -5,6 +5,7 @@
 
 mod changes;
 mod graph;
+mod policies;
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -69,6 +70,14 @@ pub fn judge<T>(
     }
     let scope = Scope { all: &all, frame: all.top().clone() };
     Ok(Judged::Done(look(&Rules { scope, desired, finished, changes, graph: OnceCell::new() })))
+}
+
+/// Evaluates an expression of the stack's file level that is known with the environment.
+///
+/// Errors: as [`crate::eval::evaluate`].
+pub fn early(program: &Program, request: &Request<'_>, expr: &Expr) -> Result<Value, Vec<Diagnostic>> {
+    let all = Expander::new(program, request, environment_of(program, request.environment)?);
+    all.eval(&all.top().clone(), expr, &[]).map_err(|error| vec![*error])
 }
 
 /// The names in rules.
@@ -218,6 +227,8 @@ impl Names for Rules<'_, '_> {
     fn reference(&self, reference: &Reference, span: Span) -> Outcome<Value> {
         let value = match reference {
             Reference::Plan(part) => self.part(part, span)?,
+            // Nothing of it will be there.
+            Reference::Instances(_) if self.finished.destroy => Value::map(Fields::new()).at(span),
             _ => self.scope.reference(reference, span)?,
         };
         self.known(value)
@@ -268,7 +279,8 @@ impl Rules<'_, '_> {
             PlanPart::Environment => Value::text(self.desired.environment.as_str()).at(span),
             PlanPart::Destroy => Value::bool(self.finished.destroy).at(span),
             PlanPart::Resources(kind) => {
-                let of_kind = self.desired.resources.iter().filter(|it| it.kind.name == *kind);
+                let stays = !self.finished.destroy;
+                let of_kind = self.desired.resources.iter().filter(|it| stays && it.kind.name == *kind);
                 let value = |address: &Address| self.scope.all.resource_value(address, kind, span);
                 let all: Fields = of_kind.map(|it| (it.address.as_str().into(), value(&it.address))).collect();
                 Value::map(all).at(span)

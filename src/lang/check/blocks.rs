@@ -72,6 +72,8 @@ impl Folded {
 /// Which entries of a body the engine reads itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
+    /// The body of the stack: `policies` names policies, and is read apart.
+    Stack,
     /// The body of an instance or resource: `lifecycle`, `on` and `require` are not fields.
     Item,
     Inside,
@@ -103,6 +105,9 @@ impl<'t> Checker<'t> {
                     };
                     if !self.given_once(&mut given, &name.node, name.span, false) {
                         self.quietly(|it| it.infer(cx, value));
+                        continue;
+                    }
+                    if level == Level::Stack && &*name.node == "policies" {
                         continue;
                     }
                     let habit = level == Level::Item && fields.find(self, &name.node).is_none();
@@ -156,12 +161,12 @@ impl<'t> Checker<'t> {
                     }
                 }
                 EntryKind::Require(require) => {
-                    if level == Level::Inside {
+                    if level != Level::Item {
                         self.misplaced_entry(require.span, "`require`", "stands in a component, a clause or a resource");
                     }
                 }
                 EntryKind::On(on) => {
-                    if level == Level::Inside {
+                    if level != Level::Item {
                         self.misplaced_entry(on.provider.span, "`on`", "stands directly in the body of an instance");
                     }
                 }

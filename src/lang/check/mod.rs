@@ -106,7 +106,7 @@ struct Checker<'t> {
     /// Outputs whose types come from their values.
     untyped: Vec<(KindId, Name)>,
     /// Policies that `stack { policies }` names, and all that act.
-    named_policies: Vec<Name>,
+    named_policies: Vec<rules::NamedPolicy>,
     acting_policies: Vec<Name>,
     /// Names and types of the stack's outputs, and of those in each `given`, by its scope.
     stack_outputs: Arc<Vec<(Name, Type)>>,

@@ -2,16 +2,24 @@
 
 use super::Checker;
 use super::context::{Cx, RulesOf};
-use super::describe::{At, noun};
+use super::describe::At;
 use super::narrow;
 use crate::lang::program::{Each, Except, Policy, Require, Rule};
-use crate::lang::resolve::{DirId, LIBRARY, OWN};
-use crate::lang::syntax::tree::{self, EntryKind, RuleKind};
+use crate::lang::resolve::{DirId, Imported, LIBRARY, OWN, nearest};
+use crate::lang::syntax::tree::{self, EntryKind, RuleKind, StepKind};
 use crate::model::expr::Expr;
-use crate::model::types::{ObjectType, VariantType};
-use crate::model::{Code, Data, Span, Type, Value};
+use crate::model::{Code, Name, Span, Type, Value};
 
 const FIELDS: [&str; 3] = ["control", "except", "level"];
+
+/// A policy that `stack { policies }` names.
+pub(super) struct NamedPolicy {
+    directory: DirId,
+    name: Name,
+    /// As the stack names it: `data_stays`, `net.encrypted`.
+    shown: Name,
+    span: Span,
+}
 
 /// A field of a policy, test or step, however it is written.
 pub(super) enum Written<'t> {
@@ -33,47 +41,113 @@ impl<'t> Written<'t> {
 }
 
 impl<'t> Checker<'t> {
-    /// All policies, and of them those that act: the stack's own, and those that its `policies` names.
+    /// Checks all policies, and gives those that act: the stack's own, and those that its `policies` names, as it names them.
     pub(super) fn check_policies(&mut self) -> Vec<Policy> {
-        let count = self.tables.policies.len();
-        let mut acting = Vec::new();
-        for at in 0..count {
+        let mut acting: Vec<Policy> = Vec::new();
+        for at in 0..self.tables.policies.len() {
             let entry = &self.tables.policies[at];
-            let is_own = entry.directory == OWN;
-            let named = self.named_policies.contains(&entry.ast.name.node) && entry.directory == LIBRARY;
+            let (directory, name) = (entry.directory, entry.ast.name.node.clone());
             let policy = self.check_policy(at);
-            if is_own || named {
+            if directory == OWN {
                 acting.push(policy);
+                continue;
             }
+            let named = self.named_policies.iter().find(|it| it.directory == directory && it.name == name);
+            let Some(NamedPolicy { shown, span, .. }) = named else { continue };
+            let (policy, span) = (Policy { name: shown.clone(), ..policy }, *span);
+            if let Some(own) = acting.iter().find(|it| it.name == policy.name) {
+                let diagnostic = Code::Duplicate
+                    .error(format!("two policies called `{}` act", policy.name))
+                    .label(span, "one is named here")
+                    .label(own.span, "and this one acts by itself")
+                    .help("rename yours");
+                self.say(diagnostic);
+            }
+            acting.push(policy);
         }
         acting
     }
 
-    /// The type of the names in `stack { policies = […] }`: policies of the library.
-    pub(super) fn policy_names(&self) -> Type {
-        let others = self.tables.policies.iter().filter(|it| it.directory != OWN);
-        let cases = others.map(|it| (it.ast.name.node.clone(), ObjectType::default().into())).collect();
-        Type::list(Type::Variant(VariantType { name: None, cases }.into()))
-    }
-
-    /// Remembers which policies `stack { policies = […] }` names.
-    pub(super) fn name_policies(&mut self, value: &Expr) {
-        let place = value.span;
-        let is_said = |it: &crate::model::Diagnostic| {
-            it.span().is_some_and(|at| at.source == place.source && at.start >= place.start && at.end <= place.end)
-        };
-        let Some(value) = self.constant_value(value) else {
-            if self.diagnostics.iter().any(is_said) {
-                return;
-            }
-            let diagnostic = Code::TooLate.error("which policies act is not constant").label(place, "expected a list of names");
+    /// Remembers which policies `stack { policies = [net.encrypted, data_stays] }` names: those of imports and of the library.
+    pub(super) fn name_policies(&mut self, body: &'t tree::Body) {
+        let value = body.entries.iter().find_map(|entry| match &entry.kind {
+            EntryKind::Field { key, value } if key.text().is_some_and(|it| &*it.node == "policies") => Some(value),
+            _ => None,
+        });
+        let Some(value) = value else { return };
+        let tree::ExprKind::List(items) = &value.without_parens().kind else {
+            let diagnostic = Code::WrongType
+                .error("`policies` is a list of names, written out")
+                .label(value.span, "expected `[data_stays, net.encrypted]`");
             return self.say(diagnostic);
         };
-        for name in value.as_list().unwrap_or_default() {
-            if let Data::Variant(name, _) = &name.data {
-                self.named_policies.push(name.clone());
-            }
+        for item in items {
+            self.name_policy(item);
         }
+    }
+
+    fn name_policy(&mut self, item: &'t tree::Expr) {
+        let span = item.span;
+        let (import, name) = match &item.without_parens().kind {
+            tree::ExprKind::Name(name) => (None, name.clone()),
+            tree::ExprKind::Access { base, steps } => match (base.as_name(), &steps[..]) {
+                (Some(import), [tree::Step { kind: StepKind::Field { name, .. }, .. }]) => (Some(import), name.node.clone()),
+                _ => return self.say_no_policy(span),
+            },
+            _ => return self.say_no_policy(span),
+        };
+        let directory = match import {
+            None => LIBRARY,
+            Some(import) => match self.tables.directories[OWN.at()].imports.get(import).map(|it| it.to) {
+                Some(Imported::Directory(directory)) => directory,
+                Some(Imported::Unread) => return,
+                Some(Imported::Stack(_)) | None => {
+                    let diagnostic = Code::UnknownName
+                        .error(format!("there is no import `{import}`"))
+                        .label(span, "names a policy of an import")
+                        .help(format!("write `import \"PATH\" as {import}`"));
+                    return self.say(diagnostic);
+                }
+            },
+        };
+        let all = || self.tables.policies.iter().filter(|it| it.directory == directory).map(|it| &*it.ast.name.node);
+        if all().any(|it| *it == *name) {
+            let shown = import.map_or_else(|| name.clone(), |import| format!("{import}.{name}").into());
+            if self.named_policies.iter().any(|it| it.shown == shown) {
+                self.say(Code::Doubtful.warning(format!("`{shown}` is named twice")).label(span, "acts already"));
+                return;
+            }
+            self.named_policies.push(NamedPolicy { directory, name, shown, span });
+            return;
+        }
+        let is_own = self.tables.policies.iter().any(|it| it.directory == OWN && it.ast.name.node == name);
+        if import.is_none() && is_own {
+            let diagnostic =
+                Code::Doubtful.warning(format!("`{name}` acts already: it is the stack's own")).label(span, "need not be named");
+            return self.say(diagnostic);
+        }
+        if self.tables.may_be_broken(directory, &["policy", &name]) {
+            return;
+        }
+        let near = nearest(&name, all()).map(str::to_owned);
+        let known = super::describe::listed(all());
+        let place = import.map_or_else(|| "in the standard library".to_owned(), |import| format!("in `{import}`"));
+        let diagnostic = Code::UnknownName
+            .error(format!("there is no policy `{name}` {place}"))
+            .label(span, "not defined there")
+            .help(match near {
+                Some(near) => format!("write `{}{near}`", import.map(|it| format!("{it}.")).unwrap_or_default()),
+                None if known.is_empty() => "it has none".to_owned(),
+                None => format!("it has {known}"),
+            });
+        self.say(diagnostic);
+    }
+
+    fn say_no_policy(&mut self, span: Span) {
+        let diagnostic = Code::WrongType
+            .error("`policies` names policies")
+            .label(span, "expected a name such as `data_stays`, or `net.encrypted` of an import");
+        self.say(diagnostic);
     }
 
     fn check_policy(&mut self, at: usize) -> Policy {
@@ -310,9 +384,9 @@ impl<'t> Checker<'t> {
 
     fn check_rule_head(&mut self, cx: &mut Cx, head: &'t tree::Head) -> (Option<Each>, Option<Expr>) {
         let each = head.each.as_ref().map(|each| {
-            let (over, key, value, tainted, ty) = self.bind_for(cx, each);
+            let (over, key, value, tainted, _) = self.bind_for(cx, each);
             if tainted {
-                self.say_reads_secret(cx, &over, &ty);
+                self.say_reads_secret(cx, &over);
             }
             if let Some(bound) = &each.up_to {
                 let diagnostic = Code::Syntax
@@ -334,7 +408,7 @@ impl<'t> Checker<'t> {
     pub(super) fn rule_condition(&mut self, cx: &mut Cx, cond: &'t tree::Expr) -> Expr {
         let (cond, tainted) = self.condition(cx, cond);
         if tainted {
-            self.say_reads_secret(cx, &cond, &super::fit::secret(Type::Bool));
+            self.say_reads_secret(cx, &cond);
         }
         cond
     }
@@ -348,14 +422,14 @@ impl<'t> Checker<'t> {
         Require { cond, message, span: it.span, reads: Vec::new() }
     }
 
-    pub(super) fn say_reads_secret(&mut self, cx: &Cx, expr: &Expr, ty: &Type) {
+    pub(super) fn say_reads_secret(&mut self, cx: &Cx, expr: &Expr) {
         let (who, help) = match cx.rules {
             Some(RulesOf::Test) => ("a test", "`x != null` tells whether it is there; `c.changed` names what changes"),
             _ => ("a policy", "`x != null` tells whether it is there; `c.changed` names what changes, secrets too"),
         };
         let diagnostic = Code::SecretShown
             .error(format!("{who} never sees the value of a secret"))
-            .label(expr.span, format!("reads {}", noun(ty)))
+            .label(expr.span, "is made from a secret, or from what may be one")
             .help(help);
         self.say(diagnostic);
     }

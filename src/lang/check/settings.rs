@@ -38,9 +38,10 @@ impl<'t> Checker<'t> {
         let named: &'t tree::Named = named;
         let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
         let mut cx = Cx::new(scope);
-        let object = Arc::new(stack_settings(self.policy_names()));
+        let object = Arc::new(stack_settings());
         let who = "a stack";
-        let folded = self.fold(&mut cx, &named.body, &FieldsOf::Object(&object), who, None, false, Level::Inside);
+        let folded = self.fold(&mut cx, &named.body, &FieldsOf::Object(&object), who, None, false, Level::Stack);
+        self.name_policies(&named.body);
         let mut settings = BTreeMap::new();
         for part in folded.parts {
             let Part::Field { name, value, span } = part else { continue };
@@ -57,7 +58,6 @@ impl<'t> Checker<'t> {
                         self.say(diagnostic);
                     }
                 }
-                "policies" => self.name_policies(&value),
                 "encryption" => {
                     let diagnostic = Code::NotYet
                         .warning("this version encrypts secrets with the key of the store only")
@@ -190,7 +190,7 @@ impl<'t> Checker<'t> {
 }
 
 /// What `stack NAME { … }` may say.
-fn stack_settings(policies: Type) -> ObjectType {
+fn stack_settings() -> ObjectType {
     let may = |ty: Type| FieldType { ty, need: Need::Absent };
     let object = |fields: Vec<(&str, FieldType)>| {
         Arc::new(ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None })
@@ -220,7 +220,7 @@ fn stack_settings(policies: Type) -> ObjectType {
         ("language", may(Type::INT)),
         ("state", may(Type::Variant(Arc::new(state)))),
         ("encryption", may(Type::Sensitive(Box::new(Type::Any)))),
-        ("policies", may(policies)),
+        ("policies", may(Type::list(Type::TEXT))),
     ];
     ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None }
 }

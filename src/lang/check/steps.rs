@@ -354,14 +354,23 @@ impl<'t> Checker<'t> {
         let named = match args {
             [tree::Arg { name: None, value }] => match &value.without_parens().kind {
                 tree::ExprKind::Access { base, steps } => match (base.as_name().map(|it| &**it), &steps[..]) {
-                    (Some("policy"), [tree::Step { kind: StepKind::Field { name, .. }, .. }]) => Some(name),
+                    (Some("policy"), [tree::Step { kind: StepKind::Field { name, .. }, .. }]) => {
+                        Some((name.node.clone(), name.span))
+                    }
+                    (
+                        Some("policy"),
+                        [
+                            tree::Step { kind: StepKind::Field { name: import, .. }, .. },
+                            tree::Step { kind: StepKind::Field { name, .. }, .. },
+                        ],
+                    ) => Some((format!("{}.{}", import.node, name.node).into(), import.span.to(name.span))),
                     _ => None,
                 },
                 _ => None,
             },
             _ => None,
         };
-        let Some(name) = named else {
+        let Some((name, at)) = named else {
             let diagnostic = Code::BadArguments
                 .error("`refused` takes one policy, or nothing")
                 .label(span, "write `refused(policy.NAME)`, or `refused()`");
@@ -369,12 +378,12 @@ impl<'t> Checker<'t> {
             return None;
         };
         let acting: Vec<Name> = self.acting_policies.clone();
-        if !acting.contains(&name.node) {
-            if !self.tables.may_be_broken(OWN, &["policy", &name.node]) {
-                let near = nearest(&name.node, acting.iter().map(|it| &**it)).map(str::to_owned);
+        if !acting.contains(&name) {
+            if !self.tables.may_be_broken(OWN, &["policy", &name]) {
+                let near = nearest(&name, acting.iter().map(|it| &**it)).map(str::to_owned);
                 let diagnostic = Code::UnknownName
-                    .error(format!("no policy `{}` acts here", name.node))
-                    .label(name.span, "not defined, and not named by `policies` of the stack");
+                    .error(format!("no policy `{name}` acts here"))
+                    .label(at, "not defined, and not named by `policies` of the stack");
                 let diagnostic = match near {
                     Some(near) => diagnostic.help(format!("write `policy.{near}`")),
                     None => diagnostic,
@@ -383,7 +392,7 @@ impl<'t> Checker<'t> {
             }
             return None;
         }
-        Some(Some(name.node.clone()))
+        Some(Some(name))
     }
 
     /// The outputs that a scope of rules sees.

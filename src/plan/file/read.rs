@@ -11,6 +11,7 @@ use crate::graph::{self, Wait};
 use crate::model::expr::Step;
 use crate::model::plan::{Drift, OutputChange};
 use crate::model::schema::{OnChange, ReplaceOrder};
+use crate::model::verdict::{Exception, Finding, FindingOutcome, Level, Verdict};
 use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
     Action, Address, Change, Code, Confidence, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Digest, Edge,
@@ -96,6 +97,7 @@ impl Reader<'_> {
             warnings: shape.warnings.into_iter().map(diagnostic).collect::<Result<_>>()?,
             remarks: shape.remarks.into_iter().map(|(at, text)| Ok((address(&at)?, text))).collect::<Result<_>>()?,
             notices: shape.notices.into_iter().map(drift).collect::<Result<_>>()?,
+            policies: shape.policies.into_iter().map(verdict).collect::<Result<_>>()?,
         })
     }
 
@@ -314,6 +316,34 @@ fn drift(shape: DriftShape) -> Result<Drift> {
 
 /// Heads of facts that diagnostics about a program have.
 const HEADS: [&str; 8] = ["note", "path", "looked", "guard", "planned", "since", "declared", "call"];
+
+fn verdict(shape: VerdictShape) -> Result<Verdict> {
+    let count = shape.exceptions.len();
+    let finding = |it: FindingShape| {
+        Ok(Finding {
+            outcome: match it.outcome {
+                OutcomeShape::Broken => FindingOutcome::Broken,
+                OutcomeShape::Undecided => FindingOutcome::Undecided,
+                OutcomeShape::Excepted(by) if (by as usize) < count => FindingOutcome::Excepted(by),
+                OutcomeShape::Excepted(by) => return Err(damaged(format!("there is no exception {by}"))),
+            },
+            address: it.address.map(|it| address(&it)).transpose()?,
+            message: it.message,
+            rule: span(it.rule),
+            places: it.places.into_iter().map(span).collect(),
+        })
+    };
+    let exception =
+        |it: ExceptionShape| Exception { pattern: it.pattern.into(), reason: it.reason, span: span(it.span), idle: it.idle };
+    Ok(Verdict {
+        policy: shape.policy.into(),
+        level: if shape.deny { Level::Deny } else { Level::Warn },
+        control: shape.control.into_iter().map(Into::into).collect(),
+        span: span(shape.span),
+        findings: shape.findings.into_iter().map(finding).collect::<Result<_>>()?,
+        exceptions: shape.exceptions.into_iter().map(exception).collect(),
+    })
+}
 
 fn diagnostic(shape: DiagnosticShape) -> Result<Diagnostic> {
     let code = Code::parse(&shape.code).ok_or_else(|| damaged("a warning has a code that this version does not know".into()))?;

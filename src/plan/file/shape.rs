@@ -46,6 +46,46 @@ pub struct PlanShape {
     pub warnings: Vec<DiagnosticShape>,
     pub remarks: Vec<(String, String)>,
     pub notices: Vec<DriftShape>,
+    #[serde(default)]
+    pub policies: Vec<VerdictShape>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerdictShape {
+    pub policy: String,
+    pub deny: bool,
+    pub control: Vec<String>,
+    pub span: SpanShape,
+    pub findings: Vec<FindingShape>,
+    pub exceptions: Vec<ExceptionShape>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FindingShape {
+    pub outcome: OutcomeShape,
+    pub address: Option<String>,
+    pub message: String,
+    pub rule: SpanShape,
+    pub places: Vec<SpanShape>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum OutcomeShape {
+    Broken,
+    Undecided,
+    Excepted(u32),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExceptionShape {
+    pub pattern: String,
+    pub reason: String,
+    pub span: SpanShape,
+    pub idle: bool,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -9,6 +9,7 @@ use super::shape::*;
 use crate::model::expr::Step;
 use crate::model::plan::{Drift, OutputChange};
 use crate::model::schema::ReplaceOrder;
+use crate::model::verdict::{Exception, Finding, FindingOutcome, Level, Verdict};
 use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
     Action, Change, Code, Confidence, DesiredProvider, DesiredResource, Diagnostic, Edge, EdgeReason, FieldChange, Fields, Fix,
@@ -54,6 +55,7 @@ fn plan_shape(plan: &Plan) -> Result<PlanShape, WireError> {
         warnings: plan.warnings.iter().map(diagnostic).collect(),
         remarks: plan.remarks.iter().map(|(address, remark)| (address.to_string(), remark.clone())).collect(),
         notices: plan.notices.iter().map(drift).collect::<Result<_, _>>()?,
+        policies: plan.policies.iter().map(verdict).collect(),
     })
 }
 
@@ -192,6 +194,34 @@ fn provider(provider: &DesiredProvider) -> Result<ProviderShape, WireError> {
 
 fn drift(drift: &Drift) -> Result<DriftShape, WireError> {
     Ok(DriftShape { address: drift.address.to_string(), fields: fields_changed(&drift.fields)? })
+}
+
+fn verdict(verdict: &Verdict) -> VerdictShape {
+    let finding = |it: &Finding| FindingShape {
+        outcome: match it.outcome {
+            FindingOutcome::Broken => OutcomeShape::Broken,
+            FindingOutcome::Undecided => OutcomeShape::Undecided,
+            FindingOutcome::Excepted(by) => OutcomeShape::Excepted(by),
+        },
+        address: it.address.as_ref().map(|address| address.to_string()),
+        message: it.message.clone(),
+        rule: span(it.rule),
+        places: it.places.iter().map(|at| span(*at)).collect(),
+    };
+    let exception = |it: &Exception| ExceptionShape {
+        pattern: it.pattern.to_string(),
+        reason: it.reason.clone(),
+        span: span(it.span),
+        idle: it.idle,
+    };
+    VerdictShape {
+        policy: verdict.policy.to_string(),
+        deny: verdict.level == Level::Deny,
+        control: verdict.control.iter().map(|it| it.to_string()).collect(),
+        span: span(verdict.span),
+        findings: verdict.findings.iter().map(finding).collect(),
+        exceptions: verdict.exceptions.iter().map(exception).collect(),
+    }
 }
 
 fn diagnostic(diagnostic: &Diagnostic) -> DiagnosticShape {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::value::{Fields, Value};
+use crate::model::verdict::{Finding, Level, PolicyResult, Verdict};
 use crate::model::{Address, Digest, Name, ProviderName, Record, RecordEdge, RecordId};
 use crate::state::contract::StoreId;
 
@@ -305,6 +306,38 @@ pub struct Revision {
     pub not_started: Vec<(Address, String)>,
     /// Why, where a person gave a reason.
     pub reason: Option<String>,
+    /// What the policies said of the plan, in their order.
+    pub policies: Vec<JudgedPolicy>,
+}
+
+/// What one policy said of a plan that was applied.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JudgedPolicy {
+    pub policy: Name,
+    pub level: Level,
+    pub result: PolicyResult,
+    pub control: Vec<Name>,
+    /// What did not hold, or was not decided: address or nothing, the word of the outcome, the policy's words (escaped).
+    pub findings: Vec<(String, String, String)>,
+    /// Exceptions that the program made: address or glob, and the reason.
+    pub exceptions: Vec<(String, String)>,
+}
+
+impl JudgedPolicy {
+    pub fn of(verdict: &Verdict) -> JudgedPolicy {
+        let finding = |it: &Finding| {
+            let address = it.address.as_ref().map(|address| address.to_string()).unwrap_or_default();
+            (address, it.outcome.word().to_owned(), it.message.clone())
+        };
+        JudgedPolicy {
+            policy: verdict.policy.clone(),
+            level: verdict.level,
+            result: verdict.result(),
+            control: verdict.control.clone(),
+            findings: verdict.findings.iter().map(finding).collect(),
+            exceptions: verdict.exceptions.iter().map(|it| (it.pattern.to_string(), it.reason.clone())).collect(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -15,6 +15,7 @@ use super::entry::*;
 use super::object::{Object, list, map};
 use super::record::{self, Known};
 use crate::model::canonical::write_text;
+use crate::model::verdict::{Level, PolicyResult};
 use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
 use crate::model::{Address, Digest, Name, ProviderName, Record, RecordId};
 use crate::state::contract::StoreId;
@@ -590,6 +591,7 @@ pub(in crate::state) fn write_revision(
     object.number("number", revision.number);
     Wire::sealed(sealer).write_fields(object.key("outputs"), OUTPUTS, &revision.outputs)?;
     object.maybe_text("plan", revision.plan.as_deref());
+    object.list("policies", &revision.policies, write_policy);
     map(object.key("providers"), revision.providers.iter(), |out, it| out.extend_from_slice(it.to_string().as_bytes()));
     object.maybe_text("reason", revision.reason.as_deref());
     object.text("result", revision.result.word());
@@ -597,6 +599,35 @@ pub(in crate::state) fn write_revision(
     object.number("time", revision.time_ms);
     object.text("who", &revision.who);
     Ok(())
+}
+
+fn write_policy(out: &mut Vec<u8>, it: &JudgedPolicy) {
+    let texts = |out: &mut Vec<u8>, texts: &[&str]| list(out, texts, |out, text| write_text(out, text));
+    out.push(b'[');
+    for text in [&*it.policy, it.level.word(), it.result.word()] {
+        write_text(out, text);
+        out.push(b',');
+    }
+    list(out, &it.control, |out, text| write_text(out, text));
+    out.push(b',');
+    list(out, &it.findings, |out, (address, outcome, words)| texts(out, &[address, outcome, words]));
+    out.push(b',');
+    list(out, &it.exceptions, |out, (pattern, reason)| texts(out, &[pattern, reason]));
+    out.push(b']');
+}
+
+/// Policy, level, result, controls, findings, exceptions.
+type RawPolicy = (String, String, String, Vec<String>, Vec<(String, String, String)>, Vec<(String, String)>);
+
+fn read_policy((policy, level, result, control, findings, exceptions): &RawPolicy) -> Result<JudgedPolicy, WireError> {
+    Ok(JudgedPolicy {
+        policy: policy.as_str().into(),
+        level: Level::parse(level).ok_or(bad("a level"))?,
+        result: PolicyResult::parse(result).ok_or(bad("the result of a policy"))?,
+        control: control.iter().map(|it| it.as_str().into()).collect(),
+        findings: findings.clone(),
+        exceptions: exceptions.clone(),
+    })
 }
 
 const OUTPUTS: Context<'static> = Context { record: RecordId([0; 16]), kind: "outputs", part: "outputs" };
@@ -624,6 +655,8 @@ pub(in crate::state) struct RawRevision<'b> {
     outputs: &'b RawValue,
     #[serde(default)]
     plan: Option<String>,
+    #[serde(default)]
+    policies: Vec<RawPolicy>,
     #[serde(borrow, default)]
     providers: BTreeMap<Cow<'b, str>, u32>,
     #[serde(default)]
@@ -657,6 +690,7 @@ pub(in crate::state) fn read_revision_header(raw: &RawRevision<'_>) -> Result<Re
         failed: raw.failed.iter().map(|(at, code, words)| Ok((address(at)?, *code, words.clone()))).collect::<Result<_, _>>()?,
         not_started: raw.not_started.iter().map(|(at, why)| Ok((address(at)?, why.clone()))).collect::<Result<_, _>>()?,
         reason: raw.reason.clone(),
+        policies: raw.policies.iter().map(read_policy).collect::<Result<_, _>>()?,
     })
 }
 
