@@ -64,6 +64,10 @@ pub fn binary(operator: Binary, left: &Value, right: &Value) -> Computed {
         Binary::LessEqual => compare(operator, a, b, Ordering::is_le),
         Binary::Greater => compare(operator, a, b, Ordering::is_gt),
         Binary::GreaterEqual => compare(operator, a, b, Ordering::is_ge),
+        Binary::Range if order(a, b) == Some(Ordering::Greater) => Err(NoResult {
+            code: Code::OutOfRange,
+            message: format!("a range rises, and {} is above {}", shown(left), shown(right)),
+        }),
         Binary::Range => Ok(Data::Range(Arc::new((left.clone(), right.clone())))),
         Binary::Plus => plus(a, b),
         Binary::Minus => minus(a, b),
@@ -71,6 +75,11 @@ pub fn binary(operator: Binary, left: &Value, right: &Value) -> Computed {
         Binary::Divide => divide(a, b),
         Binary::Else | Binary::Or | Binary::And => Err(operands(operator, a, b)),
     }
+}
+
+/// The value for a message; a secret stays one.
+fn shown(value: &Value) -> String {
+    value.to_literal().chars().take(40).collect()
 }
 
 fn compare(operator: Binary, a: &Data, b: &Data, holds: fn(Ordering) -> bool) -> Computed {

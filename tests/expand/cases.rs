@@ -91,6 +91,11 @@ fn run(file: &str) {
 }
 
 #[test]
+fn language() {
+    run("language.stack");
+}
+
+#[test]
 fn values() {
     run("values.stack");
 }

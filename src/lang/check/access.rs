@@ -134,7 +134,7 @@ impl<'t> Checker<'t> {
                 return None;
             };
             if cx.function {
-                self.say_outside_function(&format!("{name}.{}", item.node), until(0));
+                self.say_outside_function(cx, &format!("{name}.{}", item.node), until(0));
                 return None;
             }
             let kind = self.tables.kinds[kind.at()].name.clone();
@@ -197,18 +197,19 @@ impl<'t> Checker<'t> {
         None
     }
 
-    pub(super) fn say_outside_function(&mut self, what: &str, span: Span) {
-        let diagnostic = Code::UnknownName
-            .error(format!("a function does not see `{what}`"))
-            .label(span, "is neither a parameter nor at file level")
-            .help("pass it as an argument");
+    pub(super) fn say_outside_function(&mut self, cx: &Cx, what: &str, span: Span) {
+        let diagnostic = Code::UnknownName.error(format!("{} does not see `{what}`", cx.place));
+        let diagnostic = match cx.place {
+            "a function" => diagnostic.label(span, "is neither a parameter nor at file level").help("pass it as an argument"),
+            _ => diagnostic.label(span, "is not at file level"),
+        };
         self.say(diagnostic);
     }
 
     fn input_root(&mut self, cx: &Cx, field: &tree::Name, span: Span) -> Option<Typed> {
         let full = format!("input.{}", field.node);
         if cx.function {
-            self.say_outside_function(&full, span);
+            self.say_outside_function(cx, &full, span);
             return None;
         }
         let inputs = self.visible_inputs(cx);
@@ -232,7 +233,7 @@ impl<'t> Checker<'t> {
         let to = span.to(steps[0].span);
         if cx.function || !matches!(self.tables.scope(cx.scope).owner, Owner::Kind(_)) {
             if cx.function {
-                self.say_outside_function(&format!("self.{}", field.node), to);
+                self.say_outside_function(cx, &format!("self.{}", field.node), to);
             } else {
                 let diagnostic = Code::UnknownName
                     .error(format!("there is no `self.{}` here", field.node))
@@ -328,7 +329,7 @@ impl<'t> Checker<'t> {
         let StepKind::Field { name, .. } = &steps[0].kind else { return None };
         let to = span.to(steps[0].span);
         if cx.function {
-            self.say_outside_function(&format!("secret.{}", name.node), to);
+            self.say_outside_function(cx, &format!("secret.{}", name.node), to);
             return None;
         }
         let ids = self.tables.find_items(cx.scope, "secret", &name.node);
@@ -425,7 +426,7 @@ impl<'t> Checker<'t> {
                 return None;
             };
             if cx.function {
-                self.say_outside_function(&format!("{kind}.{}", item.node), to);
+                self.say_outside_function(cx, &format!("{kind}.{}", item.node), to);
                 return None;
             }
             let ids = self.tables.find_items(cx.scope, &kind, &item.node).to_vec();

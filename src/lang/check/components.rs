@@ -38,7 +38,8 @@ impl<'t> Checker<'t> {
         let types = self.inputs.clone();
         let mut made = Vec::with_capacity(inputs.len());
         for ((input, item), of) in inputs.iter().zip(types.iter()) {
-            let mut cx = super::context::Cx { function: true, ..super::context::Cx::new(scope) };
+            let mut cx =
+                super::context::Cx { function: true, place: "the default of an input", ..super::context::Cx::new(scope) };
             let what = format!("the default of `input.{}`", of.name);
             let default = input.default.as_ref().map(|default| self.check(&mut cx, default, &of.ty, &At::place(&what)));
             let span = Span { end: input.name.span.end, ..item.span };

@@ -65,6 +65,8 @@ pub struct Cx {
     pub slots: u32,
     /// The body of a function: it sees its parameters and what is at file level.
     pub function: bool,
+    /// What that is, where it is no body of a function: `the default of an input`.
+    pub place: &'static str,
     /// The item has a key.
     pub keyed: bool,
     /// The rules of a policy or test, which see the finished plan.
@@ -80,7 +82,16 @@ pub enum RulesOf {
 
 impl Cx {
     pub fn new(scope: ScopeId) -> Cx {
-        Cx { scope, locals: Vec::new(), facts: Vec::new(), slots: 0, function: false, keyed: false, rules: None }
+        Cx {
+            scope,
+            locals: Vec::new(),
+            facts: Vec::new(),
+            slots: 0,
+            function: false,
+            place: "a function",
+            keyed: false,
+            rules: None,
+        }
     }
 
     pub fn local(&self, name: &str) -> Option<&Local> {

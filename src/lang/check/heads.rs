@@ -97,6 +97,7 @@ impl<'t> Checker<'t> {
             }
             None => (Type::Poison, Type::Poison, None, true),
         };
+        self.refuse_equal_names(each);
         let key = each.key.as_ref().map(|name| cx.bind(&name.node, key, None));
         let value: Slot = cx.bind(&each.value.node, value, item);
         let up_to = each.up_to.as_ref().map(|bound| {

@@ -87,7 +87,7 @@ impl<'t> Checker<'t> {
             };
             let to = span.to(steps[1].span);
             if cx.function {
-                self.say_outside_function(&format!("{alias}.{}.{}", name.node, item.node), to);
+                self.say_outside_function(cx, &format!("{alias}.{}.{}", name.node, item.node), to);
                 return None;
             }
             let kind = self.tables.kinds[kind.at()].name.clone();
@@ -116,7 +116,7 @@ impl<'t> Checker<'t> {
     /// `platform.url`: an output of another stack.
     fn stack_output(&mut self, cx: &mut Cx, alias: &Name, at: StackId, name: &tree::Name, span: Span) -> Option<Typed> {
         if cx.function {
-            self.say_outside_function(&format!("{alias}.{}", name.node), span);
+            self.say_outside_function(cx, &format!("{alias}.{}", name.node), span);
             return None;
         }
         let stack = &self.stacks[at.at()];

@@ -75,6 +75,7 @@ impl<'t> Checker<'t> {
             Some(it) => (it.key, it.value, it.item, it.tainted),
             None => (Type::Poison, Type::Poison, None, false),
         };
+        self.refuse_equal_names(each);
         let key = each.key.as_ref().map(|name| cx.bind(&name.node, key, None));
         let value = cx.bind(&each.value.node, value, item);
         (over.expr, key, value, tainted, ty)
@@ -99,6 +100,18 @@ impl<'t> Checker<'t> {
             });
         }
         (made, tainted)
+    }
+
+    /// `for x, x in …` would hide one of the two.
+    pub(super) fn refuse_equal_names(&mut self, each: &tree::For) {
+        if let Some(first) = each.key.as_ref().filter(|first| first.node == each.value.node && &*first.node != "_") {
+            let diagnostic = Code::Duplicate
+                .error(format!("`{}` is bound twice", first.node))
+                .label(each.value.span, "second time")
+                .label(first.span, "first time")
+                .help("`_` is a name that nobody reads");
+            self.say(diagnostic);
+        }
     }
 
     pub(super) fn list_for(

@@ -126,7 +126,7 @@ impl<'t> Checker<'t> {
 
     fn default_of(&mut self, default: &'t tree::Expr, ty: &Type, name: &str, directory: DirId) -> Option<Value> {
         let scope = self.tables.directories[directory.at()].scope.expect("every directory has a scope");
-        let mut cx = Cx { function: true, ..Cx::new(scope) };
+        let mut cx = Cx { function: true, place: "a type", ..Cx::new(scope) };
         let what = format!("the default of `{name}`");
         let before = self.diagnostics.len();
         let expr = self.check(&mut cx, default, ty, &At::place(&what));
@@ -216,7 +216,7 @@ impl<'t> Checker<'t> {
         let mut values: Vec<Value> = Vec::with_capacity(members.len());
         let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
         for member in members {
-            let typed = self.infer(&mut Cx { function: true, ..Cx::new(scope) }, member);
+            let typed = self.infer(&mut Cx { function: true, place: "a type", ..Cx::new(scope) }, member);
             match self.constant_value(&typed.expr) {
                 Some(value) if matches!(value.data, Data::Text(_) | Data::Int(_) | Data::Number(_) | Data::Bool(_)) => {
                     values.push(value)
@@ -431,7 +431,7 @@ impl<'t> Checker<'t> {
 
     fn refined(&mut self, ty: Type, refinement: &'t tree::Refinement, directory: DirId, span: Span) -> Type {
         let scope = self.tables.directories[directory.at()].scope.expect("every directory has a scope");
-        let mut cx = Cx { function: true, ..Cx::new(scope) };
+        let mut cx = Cx { function: true, place: "a type", ..Cx::new(scope) };
         match (ty, refinement) {
             (Type::Poison, _) => Type::Poison,
             (ty, tree::Refinement::Range { from, to }) => {
