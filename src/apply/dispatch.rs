@@ -232,7 +232,7 @@ impl<'p> Dispatcher<'p> {
                 return self.over(at);
             }
             (Job::Write { .. }, _) | (_, None) => None,
-            (Job::Calls { .. } | Job::Read { .. }, Some(name)) => match self.lane(&name) {
+            (Job::Calls { .. } | Job::Read { .. } | Job::Adopt(_), Some(name)) => match self.lane(&name) {
                 Ok(lane) => Some(lane),
                 Err(Some(diagnostic)) => return self.fail(at, diagnostic, Duration::ZERO, true),
                 Err(None) => return self.leave(at, format!("`{name}` cannot be used")),

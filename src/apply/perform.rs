@@ -89,11 +89,21 @@ impl Performer {
                 }
                 Ok(())
             }
+            (Job::Adopt(adopt), Some(lane)) => {
+                let live = self.read(step, &lane, &adopt.kind, &adopt.known).await?;
+                let mut record = adopt.record(&live).map_err(Trouble::Failed)?;
+                record.id = self.journal.operation().record();
+                let writes = vec![RecordWrite::Put(Arc::new(record))];
+                let write = Write { action: "adopt".into(), writes: writes.clone(), causes: Default::default(), reason: None };
+                self.journal.record(write).await.map_err(Trouble::Broken)?;
+                done.extend(writes);
+                Ok(())
+            }
             (Job::Read { kind, arguments }, Some(lane)) => {
                 *read = Some(Arc::new(self.read(step, &lane, &kind, &arguments).await?));
                 Ok(())
             }
-            (Job::Calls { .. } | Job::Read { .. }, None) => unreachable!("what calls has a connection"),
+            (Job::Calls { .. } | Job::Read { .. } | Job::Adopt(_), None) => unreachable!("what calls has a connection"),
         }
     }
 

@@ -111,8 +111,37 @@ pub enum Job {
     Write { action: Name, writes: Vec<RecordWrite>, causes: BTreeMap<Name, String> },
     /// Calls, one after the other. `owes_destroy`: the object that they replace has still to be destroyed.
     Calls { operations: Vec<Operation>, owes_destroy: bool },
+    /// An object is looked at, and recorded as it is.
+    Adopt(Box<Adopt>),
     /// A data source.
     Read { kind: Arc<Kind>, arguments: Fields },
+}
+
+/// An object that is to be recorded.
+pub struct Adopt {
+    pub kind: Arc<Kind>,
+    /// What it is found by.
+    pub known: Fields,
+    /// Complete and known.
+    pub desired: DesiredResource,
+    /// What its record will say beside the attributes.
+    pub draft: Record,
+    /// The item that adopts it.
+    pub span: crate::model::Span,
+}
+
+impl Adopt {
+    /// What state will hold of the object, as it is now.
+    ///
+    /// Errors: [`Code::NotAdopted`] where it has become one that would have to be replaced.
+    pub fn record(&self, live: &Fields) -> Result<Record, Box<Diagnostic>> {
+        let taken = crate::plan::adopt::record(&self.desired, live);
+        let forced = would_replace(&self.desired, &taken);
+        if !forced.is_empty() {
+            return Err(Box::new(crate::plan::adopt::refuse_replacement(self.span, &self.desired, &forced)));
+        }
+        Ok(Record { inputs: taken.inputs, computed: taken.computed, ..self.draft.clone() })
+    }
 }
 
 /// One mutating call, complete and known.
@@ -189,6 +218,7 @@ pub fn prepare(change: &Change, half: Half, with: &Prepare<'_>) -> Result<Job, B
         (Action::Create | Action::Run | Action::Replace { .. } | Action::Update, _) => ready.make(),
         (Action::Record, _) => ready.record_only(),
         (Action::Move { from }, _) => ready.move_from(from),
+        (Action::Adopt { .. }, _) => ready.adopt(),
         (Action::Forget | Action::Destroy { .. }, _) => ready.forget(),
         (Action::Read, _) => {
             let desired = ready.resolved()?;
@@ -396,6 +426,27 @@ impl Ready<'_> {
         let provider = before.provider.clone();
         let record = Record { provider, ..record };
         Ok(Job::Write { action: "move".into(), writes: vec![moved, RecordWrite::Put(Arc::new(record))], causes: BTreeMap::new() })
+    }
+
+    fn adopt(&self) -> Result<Job, Box<Diagnostic>> {
+        let change = self.change;
+        if self.with.live.record(&change.address).is_some() {
+            let diagnostic = Code::StalePlan.error(format!("`{}` has a record by now", change.address));
+            return Err(Box::new(diagnostic.help("make a new plan with `stackwright plan`").about(change.address.clone())));
+        }
+        let planned = change.before.as_ref().expect("an adoption has the object that was seen");
+        let desired = self.resolved()?;
+        let span = change.reasons.iter().find_map(|reason| match reason {
+            Reason::Adopted { span } => Some(*span),
+            _ => None,
+        });
+        Ok(Job::Adopt(Box::new(Adopt {
+            kind: change.kind.clone(),
+            known: planned.attributes(),
+            draft: self.draft(&desired, None, 0),
+            span: span.unwrap_or(desired.span),
+            desired,
+        })))
     }
 
     fn forget(&self) -> Result<Job, Box<Diagnostic>> {

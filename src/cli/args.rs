@@ -84,6 +84,10 @@ pub enum Command {
     Destroy(DestroyArgs),
     /// Give a secret another value, and update whatever uses it
     Rotate(RotateArgs),
+    /// Take over something that exists: it becomes the resource at an address
+    Adopt(AdoptArgs),
+    /// Stop managing what is at an address, and leave the objects alone
+    Forget(ForgetArgs),
     /// What there is, and what is interrupted or owed
     Status,
     /// A plan, a revision, or a resource with all its attributes
@@ -260,6 +264,27 @@ pub struct RotateArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct AdoptArgs {
+    /// The resource of the program that it becomes, such as `service.api/fly.app.app`
+    pub address: String,
+    /// What the platform calls it
+    pub id: String,
+    #[command(flatten)]
+    pub given: GivenArgs,
+    #[command(flatten)]
+    pub consent: ConsentArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct ForgetArgs {
+    /// A resource, or an instance with everything in it
+    pub address: String,
+    /// Why, for those who read the log
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+}
+
+#[derive(Args, Debug)]
 pub struct ShowArgs {
     /// A plan's id or file, the number of a revision, or an address
     pub what: String,
@@ -355,6 +380,14 @@ pub enum StateCommand {
     List {
         /// Only those that match
         glob: Option<String>,
+    },
+    /// Give what is recorded at an address, and inside of it, another one
+    Mv {
+        from: String,
+        to: String,
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
     /// Throw the derived view away and make it again from the log
     Rebuild,

@@ -202,6 +202,8 @@ fn change(it: &Change, sources: &Sources) -> Json {
             Action::Replace { order: ReplaceOrder::DestroyFirst } => json!("destroy_first"),
             _ => Json::Null,
         },
+        "from": match &it.action { Action::Move { from } => json!(from.as_str()), _ => Json::Null },
+        "id": match &it.action { Action::Adopt { id } => json!(id), _ => Json::Null },
         "maybe": it.maybe_replace,
         "holds_data": it.kind.holds_data,
         "reasons": it.reasons.iter().map(|it| reason(it, sources)).collect::<Vec<_>>(),
@@ -239,6 +241,7 @@ fn reason(reason: &Reason, sources: &Sources) -> Json {
         Reason::Asked => ("asked", None, "asked for on the command line".into()),
         Reason::ReplaceOn { span } => ("replace_on", Some(*span), "a value of replace_on changed".into()),
         Reason::Moved { from, span } => ("moved", Some(*span), format!("moved from {from}")),
+        Reason::Adopted { span } => ("adopted", Some(*span), "the source says adopt".into()),
         Reason::Forgotten { span } => ("forgotten", Some(*span), "the source says forget".into()),
         Reason::Guard { protect, span } => ("guard", *span, if *protect { "guard set" } else { "guard lifted" }.into()),
     };

@@ -42,6 +42,8 @@ enum Weight {
     Change,
     Drift,
     Move,
+    Adopt,
+    Forget,
     Create,
     Quiet,
 }
@@ -131,7 +133,10 @@ impl View<'_> {
     fn group(&self, out: &mut String, weight: Weight, instance: &Address, changes: &[&Change]) {
         let own = changes.iter().all(|change| change.address == *instance);
         let (symbol, ink) = self.symbol(weight);
-        let summary = if own { self.what(changes[0]) } else { summary(changes) };
+        let summary = match own {
+            true => self.own_summary(changes),
+            false => summary(changes),
+        };
         let remark = self.plan.remarks.iter().filter(|(address, _)| address == instance).map(|(_, text)| text);
         let head = self.terminal.paint(ink, format!("{symbol} {}", Escaped(instance.as_str())));
         let cause = self.group_cause(changes);
@@ -141,7 +146,15 @@ impl View<'_> {
             out.push_str(&format!("    {}\n", self.terminal.paint(Ink::Quiet, Escaped(text))));
         }
         if own {
-            return self.fields(out, "    ", changes[0]);
+            self.fields(out, "    ", changes[0]);
+            // What else changes beside a move or an adoption.
+            for change in &changes[1..] {
+                let (symbol, ink) = self.symbol(weigh(change));
+                let head = self.terminal.paint(ink, format!("    {symbol} {}", self.what(change)));
+                out.push_str(&format!("{head}\n"));
+                self.fields(out, "        ", change);
+            }
+            return;
         }
         for alike in group_alike(changes, instance) {
             self.resource(out, instance, &alike);
@@ -178,7 +191,7 @@ impl View<'_> {
     fn fields(&self, out: &mut String, indent: &str, change: &Change) {
         let listed = match change.action {
             Action::Create | Action::Run | Action::Read => self.full,
-            Action::Destroy { .. } | Action::Forget | Action::Move { .. } => false,
+            Action::Destroy { .. } | Action::Forget | Action::Move { .. } | Action::Adopt { .. } => false,
             _ => true,
         };
         if !listed {
@@ -227,10 +240,17 @@ impl View<'_> {
             Action::Destroy { loses_data: false } => "destroy".into(),
             Action::Run => "runs".into(),
             Action::Read => "read during apply".into(),
-            Action::Move { from } => format!("moved from {}, nothing else", Escaped(from.as_str())),
+            Action::Move { from } => format!("moved from {}", Escaped(from.as_str())),
+            Action::Adopt { id } => format!("adopt {}", Escaped(id)),
             Action::Forget => "forget: stays as it is, no longer managed".into(),
             Action::Record => "recorded, nothing is called".into(),
         }
+    }
+
+    /// What happens to a resource that is its own instance.
+    fn own_summary(&self, changes: &[&Change]) -> String {
+        let alone = changes.len() == 1 && matches!(changes[0].action, Action::Move { .. } | Action::Adopt { .. });
+        format!("{}{}", self.what(changes[0]), if alone { ", nothing else" } else { "" })
     }
 
     /// Where the whole group comes from: the item of the program, or what became of it.
@@ -258,7 +278,7 @@ impl View<'_> {
             Reason::Asked => "asked for by --replace".into(),
             Reason::ReplaceOn { span } => format!("replace_on {}", self.line(*span)),
             Reason::Moved { from, span } => format!("moved from {}, {}", Escaped(from.as_str()), self.line(*span)),
-            Reason::Forgotten { span } => self.line(*span),
+            Reason::Adopted { span } | Reason::Forgotten { span } => self.line(*span),
             Reason::Guard { protect: true, .. } => "guard set".into(),
             Reason::Guard { protect: false, .. } => "guard lifted".into(),
         }
@@ -281,6 +301,8 @@ impl View<'_> {
             Weight::Change => ("~", Ink::Change),
             Weight::Drift => ("!", Ink::Change),
             Weight::Move => (self.terminal.pick("→", "->"), Ink::Data),
+            Weight::Adopt => ("*", Ink::Data),
+            Weight::Forget => ("x", Ink::Quiet),
             Weight::Create => ("+", Ink::Good),
             Weight::Quiet => (self.terminal.pick("·", "."), Ink::Quiet),
         }
@@ -330,6 +352,7 @@ pub fn counts(plan: &Plan) -> Vec<(&'static str, usize)> {
         ("run", of(&|it| matches!(it.action, Action::Run))),
         ("read", of(&|it| matches!(it.action, Action::Read))),
         ("moved", of(&|it| matches!(it.action, Action::Move { .. }))),
+        ("adopt", of(&|it| matches!(it.action, Action::Adopt { .. }))),
         ("forget", of(&|it| matches!(it.action, Action::Forget))),
         ("recorded", of(&|it| matches!(it.action, Action::Record))),
         ("drift", of(&|it| !it.drift.is_empty())),
@@ -350,7 +373,9 @@ fn weigh(change: &Change) -> Weight {
         Action::Update | Action::Run => Weight::Change,
         Action::Move { .. } => Weight::Move,
         Action::Create => Weight::Create,
-        Action::Read | Action::Forget | Action::Record => Weight::Quiet,
+        Action::Adopt { .. } => Weight::Adopt,
+        Action::Forget => Weight::Forget,
+        Action::Read | Action::Record => Weight::Quiet,
     }
 }
 

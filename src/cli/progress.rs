@@ -211,6 +211,7 @@ fn symbol(terminal: &Terminal, step: &StepName) -> (&'static str, Ink) {
         ("create", _) => ("+", Ink::Good),
         ("replace", _) => (terminal.pick("±", "-/+"), Ink::Bad),
         ("move", _) => (terminal.pick("→", "->"), Ink::Data),
+        ("adopt", _) => ("*", Ink::Data),
         ("forget", _) => ("x", Ink::Quiet),
         _ => ("~", Ink::Change),
     }
@@ -229,6 +230,8 @@ fn verb(step: &StepName, action: &Action, over: bool) -> &'static str {
         (_, Action::Read, true) => "read",
         (_, Action::Read, false) => "reading",
         (_, Action::Move { .. }, _) => "moved",
+        (_, Action::Adopt { .. }, true) => "adopted",
+        (_, Action::Adopt { .. }, false) => "adopting",
         (_, Action::Forget, _) => "forgotten",
         (_, Action::Record, _) => "recorded",
         (_, Action::Destroy { .. }, true) => "destroyed",

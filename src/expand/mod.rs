@@ -8,6 +8,7 @@
 mod expander;
 mod frame;
 mod instances;
+mod moves;
 mod naming;
 mod place;
 mod resources;

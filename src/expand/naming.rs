@@ -3,18 +3,26 @@
 //! A name is made from the stack, the environment and the path of the address, within the alphabet and the length that the schema
 //! wants. Where that could meet another name, or does not fit, a short hash tells it apart.
 
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Known;
 use crate::lang::program::Program;
 use crate::model::schema::{Alphabet, Naming, Unique};
-use crate::model::{Address, DesiredResource, Digest, Name, ProviderName, Value};
+use crate::model::{Address, Adoption, DesiredResource, Digest, Kind, Name, ProviderName, Span, Value, Wanted};
 
 /// How long the hash in a name is.
 const HASH: usize = 6;
 
 /// Fills in the names that the program leaves out. `resources` is ordered by address.
-pub fn make_names(resources: &mut [DesiredResource], program: &Program, environment: &str, known: &Known<'_>) {
+pub fn make_names(
+    resources: &mut [DesiredResource],
+    program: &Program,
+    environment: &str,
+    known: &Known<'_>,
+    moved: &[(Address, Address, Span)],
+    adopt: &[Adoption],
+) {
+    let adopt: FxHashMap<&Address, &Adoption> = adopt.iter().map(|it| (&it.address, it)).collect();
     let mut taken: FxHashSet<(Name, ProviderName, String)> = FxHashSet::default();
     let mut open = Vec::new();
     for (at, resource) in resources.iter_mut().enumerate() {
@@ -26,7 +34,9 @@ pub fn make_names(resources: &mut [DesiredResource], program: &Program, environm
                         taken.insert((kind.name.clone(), resource.provider.clone(), text.to_owned()));
                     }
                 }
-                None => match kept(known, program, &resource.address, &attribute.name) {
+                None => match kept(known, moved, &resource.address, &attribute.name)
+                    .or_else(|| adopted(adopt.get(&resource.address)?, &kind, &attribute.name))
+                {
                     Some(name) => {
                         taken.insert((kind.name.clone(), resource.provider.clone(), name.to_string()));
                         resource.attributes.insert(attribute.name.clone(), Value::text(name));
@@ -51,22 +61,31 @@ pub fn make_names(resources: &mut [DesiredResource], program: &Program, environm
     }
 }
 
-/// The name that the record at this address, or at the one that it moves from, bears.
-fn kept(known: &Known<'_>, program: &Program, address: &Address, attribute: &Name) -> Option<Name> {
-    of_record(program, address, |address| known.names.get(address).and_then(|names| names.get(attribute)).cloned())
+/// The name that the record at this address, or at one that moves to it, bears.
+fn kept(known: &Known<'_>, moved: &[(Address, Address, Span)], address: &Address, attribute: &Name) -> Option<Name> {
+    of_record(moved, address, |address| known.names.get(address).and_then(|names| names.get(attribute)).cloned())
 }
 
-/// What is known of the record at this address, or at the one that it moves from.
-pub fn of_record<T>(program: &Program, address: &Address, of: impl Fn(&Address) -> Option<T>) -> Option<T> {
-    of(address).or_else(|| {
-        program.moved.iter().find_map(|moved| {
-            let rest = address.as_str().strip_prefix(moved.to.as_str())?;
-            if !(rest.is_empty() || rest.starts_with('/') || rest.starts_with('[')) {
-                return None;
-            }
-            of(&Address::parse(&format!("{}{rest}", moved.from))?)
-        })
-    })
+/// What is known of the record at this address, or at one that moves to it.
+pub fn of_record<T>(moved: &[(Address, Address, Span)], address: &Address, of: impl Fn(&Address) -> Option<T>) -> Option<T> {
+    let mut at = address.clone();
+    for _ in 0..=moved.len() {
+        if let Some(found) = of(&at) {
+            return Some(found);
+        }
+        at = moved.iter().find_map(|(from, to, _)| at.renamed(to, from))?;
+    }
+    None
+}
+
+/// The name that an object which is adopted is asked for by.
+fn adopted(adoption: &Adoption, kind: &Kind, attribute: &Name) -> Option<Name> {
+    let name = match &adoption.object {
+        Wanted::Id(id) if kind.id == *attribute => id,
+        Wanted::Id(_) => return None,
+        Wanted::Query(query) => query.get(attribute)?,
+    };
+    name.as_text().map(Name::from)
 }
 
 struct Subject<'a> {

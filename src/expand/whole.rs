@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::expander::{Expander, is_silent};
 use super::frame::{Frame, set_key};
+use super::moves::{Renames, renames};
 use super::{Expansion, naming};
 use crate::eval::fit;
 use crate::lang::program::Require;
@@ -41,7 +42,8 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
     }
     resources.sort_by(|a, b| a.address.cmp(&b.address));
     let environment = &all.environment.name;
-    naming::make_names(&mut resources, all.program, environment, &all.request.known);
+    let Renames { moved, forget, adopt } = renames(all, &resources)?;
+    naming::make_names(&mut resources, all.program, environment, &all.request.known, &moved, &adopt);
     let twins = twins(&resources);
     if !twins.is_empty() {
         return Err(twins);
@@ -49,7 +51,6 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
     spread_edges(&mut resources);
     instances.sort_by(|a, b| a.address.cmp(&b.address));
     let names: BTreeSet<ProviderName> = resources.iter().map(|it| it.provider.clone()).collect();
-    let (moved, forget) = renames(all)?;
     let protect = all.is_protected().map_err(|error| vec![*error])?;
     Ok(Expansion::Done(Box::new(Desired {
         stack: all.program.stack.name.to_string(),
@@ -63,6 +64,7 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
         moved,
         forget,
         branches: all.branches.take(),
+        adopt,
         warnings: all.warnings.take(),
     })))
 }
@@ -335,37 +337,6 @@ fn strength(reason: EdgeReason) -> u8 {
         EdgeReason::After => 1,
         EdgeReason::Reference => 2,
     }
-}
-
-type Renames = (Vec<(Address, Address, Span)>, Vec<(Address, Span)>);
-
-fn renames(all: &Expander<'_>) -> Result<Renames, Vec<Diagnostic>> {
-    let mut errors = Vec::new();
-    let mut parse = |text: &str, span: Span| {
-        let address = Address::parse(text);
-        if address.is_none() {
-            let shown = text.escape_debug().to_string();
-            errors.push(
-                Code::BadLiteral
-                    .error(format!("\"{shown}\" is no address"))
-                    .label(span, "expected one such as `service.api` or `database.main/fly.volume.data[\"0\"]`"),
-            );
-        }
-        address
-    };
-    let mut moved = Vec::new();
-    for it in &all.program.moved {
-        if let (Some(from), Some(to)) = (parse(&it.from, it.span), parse(&it.to, it.span)) {
-            moved.push((from, to, it.span));
-        }
-    }
-    let mut forget = Vec::new();
-    for (address, span) in &all.program.forget {
-        if let Some(address) = parse(address, *span) {
-            forget.push((address, *span));
-        }
-    }
-    if errors.is_empty() { Ok((moved, forget)) } else { Err(errors) }
 }
 
 /// A warning for each alert that nothing gathers.

@@ -34,6 +34,7 @@ pub struct Program {
     /// Stacks whose outputs it reads, one for each `import stack`.
     pub stacks: Vec<OtherStack>,
     pub moved: Vec<Moved>,
+    pub adopt: Vec<Adopt>,
     pub forget: Vec<(String, Span)>,
     /// Those that act: the stack's own, and those that its `policies` names.
     pub policies: Vec<Policy>,
@@ -348,4 +349,23 @@ pub struct Moved {
     pub from: String,
     pub to: String,
     pub span: Span,
+}
+
+/// `adopt { address = "…", id = … }`, or by `query`.
+#[derive(Clone, Debug)]
+pub struct Adopt {
+    /// Of a resource.
+    pub address: String,
+    /// Where that is written.
+    pub at: Span,
+    pub object: Adopted,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum Adopted {
+    /// A string; null where there is nothing to adopt in an environment.
+    Id(Expr),
+    /// An object of attributes, converted to their types.
+    Query(Expr),
 }

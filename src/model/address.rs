@@ -58,6 +58,14 @@ impl Address {
         self.0.starts_with(&*other.0) && matches!(self.0.as_bytes().get(other.0.len()), None | Some(b'/'))
     }
 
+    /// The address once `from` is called `to`: of what `from` names, what lies inside of it, and, without a key, all instances of
+    /// its set. `None` for every other.
+    pub fn renamed(&self, from: &Address, to: &Address) -> Option<Address> {
+        let rest = self.0.strip_prefix(&*from.0)?;
+        let inside = rest.is_empty() || rest.starts_with(['/', '[']);
+        if inside { Address::parse(&format!("{to}{rest}")) } else { None }
+    }
+
     /// The address without the key of its last segment, and that key.
     pub fn split_key(&self) -> (Address, Option<String>) {
         let last = self.last();

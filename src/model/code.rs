@@ -102,6 +102,10 @@ codes! {
     ProgramMissing = 504,
     /// A platform has no such object.
     NotFound = 505,
+    /// Several objects of a platform fit where one is meant.
+    SeveralFound = 506,
+    /// An object of a platform cannot be taken over.
+    NotAdopted = 507,
 
     /// A plan does not fit the present state.
     StalePlan = 601,

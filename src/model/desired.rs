@@ -53,6 +53,8 @@ pub struct Desired {
     pub forget: Vec<(Address, Span)>,
     /// The conditions of items under `if` that were decided, and how: the two sides of one are covered by two expansions.
     pub branches: BTreeSet<(Span, bool)>,
+    /// Objects that exist already, and which resources they are to become.
+    pub adopt: Vec<Adoption>,
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -117,6 +119,37 @@ pub struct DesiredInstance {
     pub remarks: Vec<String>,
     /// Outputs that people may ask for (`show`), by name.
     pub outputs: BTreeMap<Name, Value>,
+}
+
+/// Something that exists on a platform and no record knows becomes the resource at an address.
+#[derive(Clone, Debug)]
+pub struct Adoption {
+    pub address: Address,
+    pub object: Wanted,
+    /// The item, or what was typed.
+    pub span: Span,
+}
+
+/// Which object.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Wanted {
+    /// By the kind's id.
+    Id(Value),
+    /// The only one whose attributes are these.
+    Query(Fields),
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Wanted::Id(id) => write!(f, "the id {}", id.to_literal()),
+            Wanted::Query(fields) => {
+                let shown: Vec<String> =
+                    fields.iter().map(|(name, value)| format!("`{name}` = {}", value.to_literal())).collect();
+                f.write_str(&shown.join(", "))
+            }
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -29,7 +29,7 @@ pub struct Plan {
     pub simulated: bool,
     /// The last revision of the state that it was made from; `None` for an empty state.
     pub base: Option<u64>,
-    /// Ordered by address; a move stands before what else changes at its new address. Resources that stay as they are are not
+    /// Ordered by address; a move or an adoption stands before what else changes at its new address. Resources that stay as they are are not
     /// in it.
     pub changes: Vec<Change>,
     /// Pairs of places in `changes`: the first has to be done before the second starts. A place at or beyond the end of
@@ -102,6 +102,10 @@ pub enum Action {
     Move {
         from: Address,
     },
+    /// An object that exists is taken over as it is (and what else changes is an update beside it). `id` is the platform's.
+    Adopt {
+        id: String,
+    },
     /// Stop managing it, and leave it alone.
     Forget,
     /// Only what state holds of it changes: guards, edges, or what the platform reports and the program accepts.
@@ -119,12 +123,13 @@ impl Action {
             Action::Run => "run",
             Action::Read => "read",
             Action::Move { .. } => "move",
+            Action::Adopt { .. } => "adopt",
             Action::Forget => "forget",
             Action::Record => "record",
         }
     }
 
-    /// Whether a platform is called for it.
+    /// Whether a platform is asked for it, or changed.
     pub fn calls(&self) -> bool {
         !matches!(self, Action::Move { .. } | Action::Forget | Action::Record)
     }
@@ -174,6 +179,9 @@ pub enum Reason {
     },
     Moved {
         from: Address,
+        span: Span,
+    },
+    Adopted {
         span: Span,
     },
     Forgotten {

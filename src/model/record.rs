@@ -74,6 +74,8 @@ impl Record {
 pub struct Seen {
     /// By address of the record. A record that is not in it was not looked at.
     pub resources: BTreeMap<Address, SeenResource>,
+    /// By address of a resource that is to be adopted: the objects that fit.
+    pub adoptable: BTreeMap<Address, Vec<Arc<Fields>>>,
 }
 
 #[derive(Clone, Debug)]

@@ -153,6 +153,16 @@ impl Kind {
         self.attributes.iter().find(|attribute| &*attribute.name == name)
     }
 
+    /// Why no object of the kind can be taken over; `None` where one can.
+    pub fn why_not_adopted(&self) -> Option<&'static str> {
+        match () {
+            () if self.data => Some("it is read, and not owned"),
+            () if self.act => Some("it is done, and leaves no object"),
+            () if self.stored => Some("the state is all there is of it"),
+            () => None,
+        }
+    }
+
     /// `fly` of `fly.machine`.
     pub fn provider(&self) -> &str {
         self.name.split('.').next().expect("a kind's name begins with its provider's")

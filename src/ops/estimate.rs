@@ -51,7 +51,7 @@ pub fn estimate(plan: &Plan, view: &View) -> Option<Estimate> {
 
 fn usual(change: &Change, half: Half, view: &View) -> Option<Duration> {
     let calls: Name = match (&change.action, half) {
-        (Action::Move { .. } | Action::Forget | Action::Record, _) => return Some(Duration::ZERO),
+        (Action::Move { .. } | Action::Adopt { .. } | Action::Forget | Action::Record, _) => return Some(Duration::ZERO),
         (_, Half::Unmake) => "delete".into(),
         (Action::Update, _) => "update".into(),
         _ => "create".into(),

@@ -25,6 +25,7 @@ pub mod project;
 pub mod rebuild;
 pub mod refresh;
 pub mod secrets;
+pub mod rewrite;
 pub mod settings;
 pub mod sim;
 pub mod stored;

@@ -11,7 +11,9 @@ use super::policies;
 use super::project::Failure;
 use super::refresh::refresh;
 use super::workspace::{Workspace, store_name};
-use crate::model::{Address, Code, Desired, Diagnostic, Plan, ProviderName, Seen, Sources};
+use crate::model::{
+    Address, Adoption, Code, Desired, Diagnostic, Plan, ProviderName, Seen, Sources, Span, Value, Wanted,
+};
 use crate::plan;
 
 /// What to plan.
@@ -23,6 +25,8 @@ pub struct Request {
     pub offline: bool,
     /// Everything goes.
     pub destroy: bool,
+    /// An object to adopt besides: the address, and the platform's id.
+    pub adopt: Option<(String, String)>,
 }
 
 /// A plan, and how it came about.
@@ -53,7 +57,8 @@ pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, F
 pub async fn refreshed(workspace: &Workspace, connections: &Connections, request: &Request) -> Result<Planned, Failure> {
     let world = &workspace.settings.world;
     let started = world.clock.elapsed();
-    let desired = if request.destroy { to_destroy(workspace) } else { desired_with_data(workspace, connections).await? };
+    let mut desired = if request.destroy { to_destroy(workspace) } else { desired_with_data(workspace, connections).await? };
+    add_adoption(&mut desired, request).map_err(|diagnostic| workspace.fail(diagnostic))?;
     let view = workspace.state.view();
     let settings = |name: &ProviderName| provider_of(&desired.providers, name);
     let asked = refresh(connections, world, &desired, &view.records, &workspace.schemas, &settings).await;
@@ -77,6 +82,30 @@ fn to_destroy(workspace: &Workspace) -> Desired {
     let bare =
         Desired { stack: program.stack.name.to_string(), environment: workspace.environment.clone(), ..Desired::default() };
     desired(workspace).unwrap_or(bare)
+}
+
+/// What somebody typed is an item of the program for once.
+///
+/// Errors: [`Code::Usage`], [`Code::UnknownName`], [`Code::NotAdopted`].
+fn add_adoption(desired: &mut Desired, request: &Request) -> Result<(), Box<Diagnostic>> {
+    let Some((what, id)) = &request.adopt else { return Ok(()) };
+    let what = address(what).map_err(|mut diagnostics| Box::new(diagnostics.remove(0)))?;
+    let Some(resource) = desired.resources.iter().find(|it| it.address == what) else {
+        let inside = desired.resources.iter().find(|it| it.address.is_within(&what));
+        let near = super::nearest(what.as_str(), desired.resources.iter().map(|it| it.address.as_str()));
+        let help = match (inside, near) {
+            (Some(inside), _) => format!("it is an instance; an object is one of its resources, such as `{}`", inside.address),
+            (None, Some(near)) => format!("write `{near}`"),
+            (None, None) => "declare it first, as it is or as it should become".to_owned(),
+        };
+        return Err(Box::new(Code::UnknownName.error(format!("the program declares no resource `{what}`")).help(help)));
+    };
+    if let Some(why) = resource.kind.why_not_adopted() {
+        return Err(Box::new(Code::NotAdopted.error(format!("a `{}` cannot be adopted: {why}", resource.kind.name))));
+    }
+    desired.adopt.retain(|it| it.address != what);
+    desired.adopt.push(Adoption { address: what, object: Wanted::Id(Value::text(id.as_str())), span: Span::ENGINE });
+    Ok(())
 }
 
 fn from_known(workspace: &Workspace, desired: Desired, seen: &Seen, request: &Request) -> Result<Plan, Failure> {

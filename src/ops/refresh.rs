@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::connections::Connections;
 use crate::apply::Connect;
 use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields, ProviderName, Record, Schemas, Seen};
-use crate::plan::refresh::{Look, What, looks, sort_listing, sort_reading};
+use crate::plan::refresh::{Look, What, looks, sort_adoption, sort_listing, sort_reading};
 use crate::providers::contract::{CallError, Connection};
 use crate::world::{Clock, World};
 
@@ -70,6 +70,10 @@ pub async fn refresh(
                 resources += if let What::List { records, .. } = &look.what { records.len() } else { 0 };
                 sort_listing(look, objects, records, &mut seen);
             }
+            Ok(Told::Adoptable(objects)) => {
+                resources += 1;
+                sort_adoption(look, objects, &mut seen);
+            }
             Ok(Told::Read(object)) => {
                 resources += 1;
                 sort_reading(look, object, &mut seen);
@@ -83,12 +87,21 @@ pub async fn refresh(
 enum Told {
     Listed(Option<Vec<Fields>>),
     Read(Option<Fields>),
+    Adoptable(Vec<Fields>),
 }
 
 async fn ask(connection: &dyn Connection, look: &Look, clock: &dyn Clock) -> Result<Told, CallError> {
     match &look.what {
         What::List { group, .. } => patiently(clock, || connection.list(&look.kind, group)).await.map(Told::Listed),
         What::Read { known, .. } => patiently(clock, || connection.read(&look.kind, known)).await.map(Told::Read),
+        What::Adopt { group: Some(group), .. } => {
+            let listed = patiently(clock, || connection.list(&look.kind, group)).await;
+            listed.map(|objects| Told::Adoptable(objects.unwrap_or_default()))
+        }
+        What::Adopt { group: None, known, .. } => {
+            let read = patiently(clock, || connection.read(&look.kind, known)).await;
+            read.map(|object| Told::Adoptable(object.into_iter().collect()))
+        }
     }
 }
 
@@ -116,7 +129,7 @@ where
 fn unreadable(look: &Look, error: &CallError) -> Diagnostic {
     let what = match &look.what {
         What::List { .. } => format!("the list of its `{}`", look.kind.name),
-        What::Read { address, .. } => format!("`{address}`"),
+        What::Read { address, .. } | What::Adopt { address, .. } => format!("`{address}`"),
     };
     let text = format!("provider `{}` cannot be asked for {what}: {error}", look.provider);
     match error {

@@ -78,6 +78,7 @@ fn detail(action: &Action) -> String {
         Action::Replace { order } => format!("replace {order:?}"),
         Action::Destroy { loses_data } => format!("destroy {loses_data}"),
         Action::Move { from } => format!("move {from}"),
+        Action::Adopt { id } => format!("adopt {id}"),
         Action::Create | Action::Update | Action::Run | Action::Read | Action::Forget | Action::Record => {
             action.word().to_owned()
         }

@@ -65,19 +65,13 @@ fn follow(address: &Address, moved: &[(Address, Address, Span)]) -> Option<(Addr
     let mut at = address.clone();
     let mut by = None;
     for _ in 0..moved.len() {
-        let Some((next, span)) = moved.iter().find_map(|(from, to, span)| Some((renamed(&at, from, to)?, *span))) else {
+        let Some((next, span)) = moved.iter().find_map(|(from, to, span)| Some((at.renamed(from, to)?, *span))) else {
             break;
         };
         at = next;
         by = Some(span);
     }
     by.filter(|_| at != *address).map(|span| (at, span))
-}
-
-fn renamed(address: &Address, from: &Address, to: &Address) -> Option<Address> {
-    let rest = address.as_str().strip_prefix(from.as_str())?;
-    let inside = rest.is_empty() || rest.starts_with('/') || rest.starts_with('[');
-    if inside { Address::parse(&format!("{to}{rest}")) } else { None }
 }
 
 fn two_at(to: &Address, one: &Address, other: &Address, span: Span) -> Diagnostic {

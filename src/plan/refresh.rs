@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::canonical;
-use crate::model::{Address, Desired, Fields, Kind, Name, ProviderName, Record, Schemas, Seen, SeenResource, Value};
+use crate::model::{
+    Address, Adoption, Desired, Fields, Kind, Name, ProviderName, Record, Schemas, Seen, SeenResource, Step, Value, Wanted,
+};
 
 /// One question to a platform.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub enum What {
     List { group: Fields, records: Vec<Address> },
     /// One object, by what its record holds; for a data source by its arguments.
     Read { address: Address, known: Fields },
+    /// The objects that an address may adopt: all that agree in `group` and are as `query` says, or one by what is `known` of it.
+    Adopt { address: Address, group: Option<Fields>, query: Fields, known: Fields },
 }
 
 /// What to ask so that every record is looked at, in as few calls as there are groups: a kind that can be listed is listed once a
@@ -67,7 +71,60 @@ pub fn looks(desired: &Desired, records: &BTreeMap<Address, Arc<Record>>, schema
             looks.push(Look { provider: resource.provider.clone(), kind: resource.kind.clone(), what });
         }
     }
+    looks.extend(desired.adopt.iter().filter(|it| !records.contains_key(&it.address)).filter_map(|it| adoption(it, desired, &known)));
     listed.into_values().chain(looks).collect()
+}
+
+/// Where to look for an object that is to be adopted; `None` where that is known only after an apply.
+fn adoption(adoption: &Adoption, desired: &Desired, recorded: &dyn Fn(&Address, &[Step]) -> Option<Value>) -> Option<Look> {
+    let resource = desired.resources.iter().find(|it| it.address == adoption.address)?;
+    let kind = &resource.kind;
+    let given = |address: &Address, path: &[Step]| {
+        let declared = desired.resources.iter().find(|it| it.address == *address);
+        let given = declared.zip(path.first()).and_then(|(declared, step)| match step {
+            Step::Field(name) => super::diff::part(declared.attributes.get(name)?, &path[1..]),
+            Step::Item(_) => None,
+        });
+        given.filter(|value| !value.has_unknown()).or_else(|| recorded(address, path))
+    };
+    let value = |value: &Value| if value.has_unknown() { crate::eval::resume(value, &given).ok() } else { Some(value.clone()) };
+    let known: Fields = resource.attributes.iter().filter_map(|(name, it)| Some((name.clone(), value(it)?))).collect();
+    let known: Fields = known.into_iter().filter(|(_, value)| !value.has_unknown()).collect();
+    let group = |query: &Fields| -> Option<Fields> {
+        let names = kind.list_by.iter().flatten().filter(|name| query.contains_key(*name) || resource.attributes.contains_key(*name));
+        names.map(|name| Some((name.clone(), query.get(name).or(known.get(name))?.clone()))).collect()
+    };
+    let address = adoption.address.clone();
+    let what = match &adoption.object {
+        Wanted::Id(id) => {
+            group(&Fields::new())?;
+            let mut known = known.clone();
+            known.insert(kind.id.clone(), id.clone());
+            What::Adopt { address, group: None, query: Fields::new(), known }
+        }
+        Wanted::Query(query) if kind.list_by.is_some() => {
+            What::Adopt { address, group: Some(group(query)?), query: query.clone(), known }
+        }
+        Wanted::Query(query) => {
+            let mut known = known.clone();
+            known.extend(query.iter().map(|(name, value)| (name.clone(), value.clone())));
+            What::Adopt { address, group: None, query: query.clone(), known }
+        }
+    };
+    Some(Look { provider: resource.provider.clone(), kind: kind.clone(), what })
+}
+
+/// Writes down which objects fit an adoption.
+pub fn sort_adoption(look: &Look, objects: Vec<Fields>, seen: &mut Seen) {
+    let What::Adopt { address, query, .. } = &look.what else { return };
+    let fits = |object: &Fields| {
+        query.iter().all(|(name, wanted)| {
+            let ty = look.kind.attribute(name).map_or(&crate::model::Type::Any, |attribute| &attribute.ty);
+            super::diff::same(ty, Some(wanted), object.get(name))
+        })
+    };
+    let fitting = objects.into_iter().filter(fits).map(Arc::new).collect();
+    seen.adoptable.insert(address.clone(), fitting);
 }
 
 /// The values of the attributes by which a record's kind is listed; `None` where it cannot be listed, or one is not recorded or

@@ -35,7 +35,7 @@ pub(super) struct Standings<'a> {
     pub resources: Vec<DesiredResource>,
     places: FxHashMap<Address, u32>,
     standing: Vec<Standing>,
-    recorded: Vec<Option<&'a Arc<Record>>>,
+    recorded: Vec<Option<Arc<Record>>>,
     seen: Vec<Option<&'a SeenResource>>,
     /// What was asked of resources that stay: their place, and the attribute.
     asked: RefCell<BTreeSet<(u32, Name)>>,
@@ -59,9 +59,9 @@ impl<'a> Standings<'a> {
         self.places.get(address).copied()
     }
 
-    pub fn set(&mut self, at: u32, standing: Standing, record: Option<&'a Arc<Record>>, seen: Option<&'a SeenResource>) {
+    pub fn set(&mut self, at: u32, standing: Standing, record: Option<&Arc<Record>>, seen: Option<&'a SeenResource>) {
         self.standing[at as usize] = standing;
-        self.recorded[at as usize] = record;
+        self.recorded[at as usize] = record.cloned();
         self.seen[at as usize] = seen;
     }
 
@@ -97,7 +97,7 @@ impl<'a> Standings<'a> {
         if !stays {
             return None;
         }
-        let recorded = self.recorded[at as usize].and_then(|record| record.attribute(name));
+        let recorded = self.recorded[at as usize].as_ref().and_then(|record| record.attribute(name));
         if matches!(attribute.given, Given::Live) {
             return part(recorded?, rest);
         }

@@ -49,6 +49,7 @@ fn normalised(mut desired: Desired, options: &Options) -> Desired {
         desired.outputs.clear();
         desired.forget.clear();
         desired.moved.clear();
+        desired.adopt.clear();
     }
     desired.resources.sort_by(|a, b| a.address.cmp(&b.address));
     for resource in &mut desired.resources {
@@ -86,6 +87,8 @@ struct Planner<'a> {
     standings: Standings<'a>,
     /// By place of the resource.
     decisions: Vec<Decision>,
+    /// What will be recorded of objects that are adopted, and what the platform calls each, by address.
+    adopted: BTreeMap<Address, (Arc<Record>, String, Span)>,
     /// What is recorded and not declared.
     removed: Vec<Change>,
     errors: Vec<Diagnostic>,
@@ -118,6 +121,7 @@ impl<'a> Planner<'a> {
             placed,
             standings: Standings::new(resources),
             decisions,
+            adopted: BTreeMap::new(),
             removed: Vec::new(),
             errors: Vec::new(),
             warnings: std::mem::take(&mut desired.warnings),
@@ -127,8 +131,9 @@ impl<'a> Planner<'a> {
 
     fn decide_one(&mut self, at: u32) {
         self.resolve_resource(at);
+        let adopts = self.adopt(at);
         let resource = &self.standings.resources[at as usize];
-        let record = self.placed.at(&resource.address);
+        let record = adopts.as_ref().or(self.placed.at(&resource.address));
         let seen = self.known.seen.resources.get(record.map_or(&resource.address, |record| &record.address));
         let moved = self.placed.came_from(&resource.address);
         let asked = self.options.replace.contains(&resource.address);
@@ -139,12 +144,52 @@ impl<'a> Planner<'a> {
         {
             *order = ReplaceOrder::DestroyFirst;
         }
+        if adopts.is_some() {
+            self.errors.extend(self.refuse_replacing(at, &decision));
+        }
         self.errors.extend(decision.refused.take());
         if let Some(attributes) = decision.attributes.take() {
             self.standings.resources[at as usize].attributes = attributes;
         }
         self.standings.set(at, std::mem::take(&mut decision.standing), record, seen);
         self.decisions[at as usize] = decision;
+    }
+
+    /// The record of the object that a resource adopts. A name that the program leaves out is the object's.
+    fn adopt(&mut self, at: u32) -> Option<Arc<Record>> {
+        let resource = &mut self.standings.resources[at as usize];
+        let adoption = self.desired.adopt.iter().find(|it| it.address == resource.address)?;
+        if let Some([live]) = self.known.seen.adoptable.get(&resource.address).map(Vec::as_slice)
+            && self.placed.at(&resource.address).is_none()
+        {
+            for attribute in resource.kind.attributes.iter().filter(|it| it.naming.is_some()) {
+                let made = resource.attributes.get(&attribute.name).is_none_or(|it| it.mark.origin.is_engine());
+                if let Some(name) = live.get(&attribute.name).filter(|name| made && !name.is_null()) {
+                    resource.attributes.insert(attribute.name.clone(), Value::engine(name.data.clone()));
+                }
+            }
+        }
+        match super::adopt::adopted(adoption, resource, self.known, &self.placed) {
+            Ok(None) => None,
+            Ok(Some((record, id))) => {
+                self.adopted.insert(record.address.clone(), (record.clone(), id, adoption.span));
+                Some(record)
+            }
+            Err(diagnostic) => {
+                self.errors.push(*diagnostic);
+                None
+            }
+        }
+    }
+
+    fn refuse_replacing(&self, at: u32, decision: &Decision) -> Option<Diagnostic> {
+        let resource = &self.standings.resources[at as usize];
+        let (_, _, span) = self.adopted.get(&resource.address)?;
+        if !decision.maybe_replace && !matches!(decision.action, Some(Action::Replace { .. })) {
+            return None;
+        }
+        let forced: Vec<_> = decision.fields.iter().filter(|field| field.forces_replacement.is_some()).cloned().collect();
+        Some(super::adopt::refuse_replacement(*span, resource, &forced))
     }
 
     /// Whether the old object uses one that goes before its successor comes: then it cannot outlive that.
@@ -367,9 +412,10 @@ impl<'a> Planner<'a> {
     }
 
     fn add_changes(&self, resource: DesiredResource, mut decision: Decision, changes: &mut Vec<Change>) {
-        let record = self.placed.at(&resource.address).cloned();
+        let adopted = self.adopted.get(&resource.address).cloned();
+        let record = adopted.as_ref().map(|(record, ..)| record).or(self.placed.at(&resource.address)).cloned();
         let moved = self.placed.came_from(&resource.address);
-        if decision.action.is_none() && moved.is_none() {
+        if decision.action.is_none() && moved.is_none() && adopted.is_none() {
             return;
         }
         let schema_version = self.schema_version(&resource.kind);
@@ -397,6 +443,10 @@ impl<'a> Planner<'a> {
                 reasons.append(&mut decision.reasons);
             }
             changes.push(change(Action::Move { from: from.clone() }, Decision { reasons, ..Decision::default() }));
+        }
+        if let Some((_, id, span)) = adopted {
+            let reasons = vec![Reason::Adopted { span }];
+            changes.push(change(Action::Adopt { id }, Decision { reasons, ..Decision::default() }));
         }
         if let Some(action) = decision.action.take() {
             changes.push(change(action, decision));

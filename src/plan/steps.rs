@@ -157,9 +157,14 @@ fn halves(action: &Action) -> (bool, bool) {
     match action {
         Action::Replace { .. } => (true, true),
         Action::Destroy { .. } => (false, true),
-        Action::Create | Action::Update | Action::Run | Action::Read | Action::Move { .. } | Action::Forget | Action::Record => {
-            (true, false)
-        }
+        Action::Create
+        | Action::Update
+        | Action::Run
+        | Action::Read
+        | Action::Move { .. }
+        | Action::Adopt { .. }
+        | Action::Forget
+        | Action::Record => (true, false),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::Context;
 use super::plan::{given, request, show};
-use crate::cli::args::{ApplyArgs, ConsentArgs, DestroyArgs, RotateArgs};
+use crate::cli::args::{AdoptArgs, ApplyArgs, ConsentArgs, DestroyArgs, RotateArgs};
 use crate::cli::ask::{self, Answer};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
@@ -66,6 +66,18 @@ pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Fa
     let stop = signals::listen(context.global.timeout, &context.settings.world);
     session.settle(&mut workspace).await?;
     let result = session.rotated(&mut workspace, &args.secret, args.full, stop).await;
+    session.connections.close().await;
+    result
+}
+
+pub async fn adopt(context: &Context<'_>, args: &AdoptArgs) -> Result<Exit, Failure> {
+    let mut workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
+    let mut session = Session::open(context, &workspace, &args.consent, "adopt").await?;
+    let stop = signals::listen(context.global.timeout, &context.settings.world);
+    session.settle(&mut workspace).await?;
+    let adopt = Some((args.address.clone(), args.id.clone()));
+    let request = Request { only: vec![args.address.clone()], adopt, ..Request::default() };
+    let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
     result
 }
@@ -334,6 +346,7 @@ fn counts_text(counts: &BTreeMap<crate::model::Name, u32>) -> String {
         "run" => "ran".to_owned(),
         "read" => "read".to_owned(),
         "move" => "moved".to_owned(),
+        "adopt" => "adopted".to_owned(),
         "forget" => "forgotten".to_owned(),
         "record" => "recorded".to_owned(),
         other => other.to_owned(),

@@ -60,6 +60,7 @@ fn counts_text(counts: &std::collections::BTreeMap<Name, u32>) -> String {
         "replace" => "±",
         "destroy" => "-",
         "move" => "→",
+        "adopt" => "*",
         "forget" => "x",
         _ => "·",
     };

@@ -38,7 +38,10 @@ pub fn run(command: Command, global: &Global, settings: &Settings, output: &Outp
 
 /// What only reads is left where it is when its time is over. What changes something ends as after a signal: see `signals`.
 async fn in_time(command: Command, context: &Context<'_>) -> Result<Exit, Failure> {
-    let ends_itself = matches!(command, Command::Apply(_) | Command::Destroy(_) | Command::Rotate(_) | Command::Sim(_));
+    let ends_itself = matches!(
+        command,
+        Command::Apply(_) | Command::Destroy(_) | Command::Rotate(_) | Command::Adopt(_) | Command::Sim(_)
+    );
     match context.global.timeout.filter(|_| !ends_itself) {
         None => dispatch(command, context).await,
         Some(limit) => tokio::select! {
@@ -60,6 +63,8 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Rotate(args) => apply::rotate(context, &args).await,
         Command::Graph(args) => look::graph(context, &args).await,
         Command::Why(args) => look::why(context, &args).await,
+        Command::Adopt(args) => apply::adopt(context, &args).await,
+        Command::Forget(args) => stored::forget(context, &args).await,
         Command::Status => stored::status(context).await,
         Command::Output(args) => stored::output(context, &args).await,
         Command::State(args) => stored::state(context, &args.command).await,

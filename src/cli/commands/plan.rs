@@ -68,7 +68,7 @@ pub fn given(args: &GivenArgs) -> Given {
 }
 
 pub fn request(args: &ScopeArgs) -> Request {
-    Request { only: args.only.clone(), replace: args.replace.clone(), offline: args.offline, destroy: false }
+    Request { only: args.only.clone(), replace: args.replace.clone(), offline: args.offline, ..Request::default() }
 }
 
 impl Context<'_> {

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::Context;
-use crate::cli::args::{LockCommand, OutputArgs, StateCommand};
+use crate::cli::args::{ForgetArgs, LockCommand, OutputArgs, StateCommand};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::{document, value};
@@ -14,6 +14,7 @@ use crate::model::{Address, Code, Data, Record};
 use crate::ops;
 use crate::ops::project::Failure;
 use crate::ops::secrets::{self, SecretAge};
+use crate::ops::rewrite::{self, Rewritten};
 use crate::ops::stored::{self, Stored};
 
 pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
@@ -209,6 +210,7 @@ pub async fn output(context: &Context<'_>, args: &OutputArgs) -> Result<Exit, Fa
 pub async fn state(context: &Context<'_>, command: &StateCommand) -> Result<Exit, Failure> {
     match command {
         StateCommand::List { glob } => list(context, glob.as_deref()).await,
+        StateCommand::Mv { from, to, reason } => mv(context, from, to, reason).await,
         StateCommand::Rebuild => rebuild(context).await,
     }
 }
@@ -238,6 +240,45 @@ async fn rebuild(context: &Context<'_>) -> Result<Exit, Failure> {
         plan_text::resources(rebuilt.records)
     ));
     Ok(Exit::Done)
+}
+
+async fn mv(context: &Context<'_>, from: &str, to: &str, reason: &str) -> Result<Exit, Failure> {
+    let moved = rewrite::mv(context.settings, context.global.env.as_deref(), from, to, reason).await?;
+    rewritten(context, &moved, "state-mv", "moved", reason)?;
+    let (from, to) = (Escaped(from), Escaped(to));
+    let text = "the program has to call it so as well, or the next plan would make";
+    context.output.about(&format!("{text} {from} anew and destroy {to}\n"));
+    Ok(Exit::Done)
+}
+
+pub async fn forget(context: &Context<'_>, args: &ForgetArgs) -> Result<Exit, Failure> {
+    let forgotten = rewrite::forget(context.settings, context.global.env.as_deref(), &args.address, &args.reason).await?;
+    rewritten(context, &forgotten, "forget", "forgotten, stays as it is", &args.reason)?;
+    context.output.about("what the program still declares of it, the next apply would make anew\n");
+    Ok(Exit::Done)
+}
+
+fn rewritten(context: &Context<'_>, it: &Rewritten, schema: &str, word: &str, reason: &str) -> Result<(), Failure> {
+    let done: Vec<Json> = it.done.iter().map(|(address, to)| {
+        json!({"address": address.as_str(), "to": to.as_ref().map(|to| to.as_str())})
+    }).collect();
+    context.output.document(&document(
+        schema,
+        json!({"stack": it.stack, "environment": it.environment, "revision": it.revision, "reason": reason, "done": done}),
+    ))?;
+    let terminal = context.output.result;
+    let mut out = String::new();
+    for (address, to) in &it.done {
+        let line = match to {
+            None => format!("  x {}  {word}", Escaped(address.as_str())),
+            Some(to) => format!("  {} {}  {word} from {}", terminal.pick("→", "->"), Escaped(to.as_str()), Escaped(address.as_str())),
+        };
+        out.push_str(&format!("{line}\n"));
+    }
+    let records = plan_text::resources(it.done.len());
+    out.push_str(&format!("{}: {records} {}; state rev {} is saved\n", Escaped(&it.environment), word.split(',').next().unwrap_or(word), it.revision));
+    context.output.text(&out);
+    Ok(())
 }
 
 pub async fn lock(context: &Context<'_>, command: &LockCommand) -> Result<Exit, Failure> {

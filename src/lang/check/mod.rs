@@ -23,6 +23,7 @@ mod lifecycle;
 mod lists;
 mod matches;
 mod members;
+mod moves;
 mod names;
 mod narrow;
 mod operators;
@@ -255,11 +256,11 @@ impl<'t> Checker<'t> {
         let stack = self.check_stack_item();
         let environments = self.check_environments();
         let providers = self.check_providers();
-        let (moved, forget) = self.check_moves(files);
         let policies = self.check_policies();
         self.acting_policies = policies.iter().map(|it| it.name.clone()).collect();
         self.stack_outputs = steps::outputs_of(&body);
         let mut tests = self.check_tests();
+        let (moved, adopt, forget) = self.check_moves(files);
         self.refuse_recursive_kinds();
         self.refuse_recursive_functions();
         self.expected_errors(&mut tests);
@@ -274,6 +275,7 @@ impl<'t> Checker<'t> {
             directories,
             stacks: std::mem::take(&mut self.stacks),
             moved,
+            adopt,
             forget,
             policies,
             tests,

@@ -1,4 +1,4 @@
-//! The stack's own settings, providers, and what moves.
+//! The stack's own settings, and providers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,11 +7,11 @@ use super::Checker;
 use super::blocks::{Level, Part};
 use super::body::FieldsOf;
 use super::context::Cx;
-use crate::lang::program::{self, Moved, Provider, Stack};
+use crate::lang::program::{self, Provider, Stack};
 use crate::lang::resolve::{OWN, nearest};
 use crate::lang::syntax::tree::{self, EntryKind, File, ItemKind};
 use crate::model::types::{FieldType, Need, ObjectType, VariantType};
-use crate::model::{Address, Code, Name, ProviderName, Span, Type};
+use crate::model::{Code, Name, ProviderName, Span, Type};
 
 impl<'t> Checker<'t> {
     pub(super) fn check_stack_body(&mut self, files: &'t [File]) -> program::Body {
@@ -120,72 +120,6 @@ impl<'t> Checker<'t> {
         }
         let name = ProviderName { ty, name: provider.name.as_ref().map(|it| it.node.clone()) };
         Some(Provider { name, span, settings })
-    }
-
-    /// `moved` and `forget`.
-    pub(super) fn check_moves(&mut self, files: &'t [File]) -> (Vec<Moved>, Vec<(String, Span)>) {
-        let (mut moved, mut forget) = (Vec::new(), Vec::new());
-        for item in files.iter().flat_map(|file| &file.items) {
-            match &item.kind {
-                ItemKind::Moved(body) => {
-                    let fields = self.address_fields(body, &["from", "to"], "`moved`", item.span);
-                    if let [Some((from, _)), Some((to, to_span))] = &fields[..] {
-                        if from == to {
-                            self.say(
-                                Code::Doubtful.warning("this moves something to where it is").label(*to_span, "the same address"),
-                            );
-                        }
-                        moved.push(Moved { from: from.clone(), to: to.clone(), span: item.span });
-                    }
-                }
-                ItemKind::Forget(body) => {
-                    let fields = self.address_fields(body, &["address"], "`forget`", item.span);
-                    if let [Some((address, _))] = &fields[..] {
-                        forget.push((address.clone(), item.span));
-                    }
-                }
-                _ => {}
-            }
-        }
-        (moved, forget)
-    }
-
-    fn address_fields(&mut self, body: &'t tree::Body, names: &[&str], who: &str, span: Span) -> Vec<Option<(String, Span)>> {
-        let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
-        let mut cx = Cx::new(scope);
-        let field = || FieldType { ty: Type::TEXT, need: Need::Required };
-        let object = Arc::new(ObjectType { fields: names.iter().map(|name| ((*name).into(), field())).collect(), name: None });
-        let fields = FieldsOf::Object(&object);
-        let folded = self.fold(&mut cx, body, &fields, who, None, false, Level::Inside);
-        let word = Span { end: span.start + who.len() as u32 - 2, ..span };
-        self.require_fields(&folded, &fields, who, word, |_| None);
-        let mut found = vec![None; names.len()];
-        for part in folded.parts {
-            let Part::Field { name, value, .. } = part else { continue };
-            let Some(at) = names.iter().position(|it| *it == &*name) else { continue };
-            let Some(constant) = self.constant_value(&value) else {
-                if !matches!(value.kind, crate::model::expr::ExprKind::Literal(_)) {
-                    let diagnostic = Code::TooLate
-                        .error(format!("`{name}` of {who} is not constant"))
-                        .label(value.span, "has to be a constant string");
-                    self.say(diagnostic);
-                }
-                continue;
-            };
-            let Some(text) = constant.as_text() else { continue };
-            // An address ends with a kind and a name.
-            match Address::parse(text).filter(|address| address.split_key().0.last().contains('.')) {
-                Some(address) => found[at] = Some((address.as_str().to_owned(), value.span)),
-                None => {
-                    let diagnostic = Code::OutOfRange
-                        .error(format!("{} is no address", constant.to_literal()))
-                        .label(value.span, "expected an address: \"service.api\", \"database.main/fly.volume.data\"")
-                        .help("keys are in brackets and quotes: \"service.worker[\\\"email\\\"]\"");
-                    self.say(diagnostic);
-                }
-            }
-        }
-        found
     }
 }
 

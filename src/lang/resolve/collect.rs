@@ -388,7 +388,6 @@ impl<'t> Collector<'t, '_> {
                 "`rollout`",
                 "a set of machines is updated one after the other with `lifecycle { parallel = 1 }`",
             ),
-            ItemKind::Adopt(_) => self.not_yet(item.span, "`adopt`", "leave the item out"),
             ItemKind::Policy(policy) => self.policy(policy, item, scope),
             ItemKind::Test(test) => self.test(test, item, scope),
             ItemKind::Error(broken) => {
@@ -398,7 +397,7 @@ impl<'t> Collector<'t, '_> {
                 }
             }
             ItemKind::Type(_) | ItemKind::Fn(_) | ItemKind::Import(_) | ItemKind::ImportStack(_) => {}
-            ItemKind::Require(_) | ItemKind::Moved(_) | ItemKind::Forget(_) => {}
+            ItemKind::Require(_) | ItemKind::Moved(_) | ItemKind::Adopt(_) | ItemKind::Forget(_) => {}
         }
     }
 

@@ -111,7 +111,7 @@ impl Reader<'_> {
         let after = shape.after.map(|after| resource(after, &at, &instance, &provider, &kind)).transpose()?.map(Arc::new);
         let fits = match action {
             Action::Create | Action::Run | Action::Read => after.is_some(),
-            Action::Update | Action::Replace { .. } | Action::Move { .. } | Action::Record => after.is_some() && before.is_some(),
+            Action::Update | Action::Replace { .. } | Action::Move { .. } | Action::Adopt { .. } | Action::Record => after.is_some() && before.is_some(),
             Action::Destroy { .. } | Action::Forget => after.is_none() && before.is_some(),
         };
         if !fits {
@@ -181,6 +181,7 @@ fn action(shape: ActionShape) -> Result<Action> {
         ActionShape::Run => Action::Run,
         ActionShape::Read => Action::Read,
         ActionShape::Move { from } => Action::Move { from: address(&from)? },
+        ActionShape::Adopt { id } => Action::Adopt { id },
         ActionShape::Forget => Action::Forget,
         ActionShape::Record => Action::Record,
     })
@@ -283,6 +284,7 @@ fn reason(shape: ReasonShape) -> Result<Reason> {
         ReasonShape::Asked => Reason::Asked,
         ReasonShape::ReplaceOn { span: at } => Reason::ReplaceOn { span: span(at) },
         ReasonShape::Moved { from, span: at } => Reason::Moved { from: address(&from)?, span: span(at) },
+        ReasonShape::Adopted { span: at } => Reason::Adopted { span: span(at) },
         ReasonShape::Forgotten { span: at } => Reason::Forgotten { span: span(at) },
         ReasonShape::Guard { protect, span: at } => Reason::Guard { protect, span: at.map(span) },
     })

@@ -116,6 +116,7 @@ pub enum ActionShape {
     Run,
     Read,
     Move { from: String },
+    Adopt { id: String },
     Forget,
     Record,
 }
@@ -193,6 +194,7 @@ pub enum ReasonShape {
     Asked,
     ReplaceOn { span: SpanShape },
     Moved { from: String, span: SpanShape },
+    Adopted { span: SpanShape },
     Forgotten { span: SpanShape },
     Guard { protect: bool, span: Option<SpanShape> },
 }

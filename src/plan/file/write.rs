@@ -86,6 +86,7 @@ fn action(action: &Action) -> ActionShape {
         Action::Run => ActionShape::Run,
         Action::Read => ActionShape::Read,
         Action::Move { from } => ActionShape::Move { from: from.to_string() },
+        Action::Adopt { id } => ActionShape::Adopt { id: id.clone() },
         Action::Forget => ActionShape::Forget,
         Action::Record => ActionShape::Record,
     }
@@ -172,6 +173,7 @@ fn reason(reason: &Reason) -> ReasonShape {
         Reason::Asked => ReasonShape::Asked,
         Reason::ReplaceOn { span: at } => ReasonShape::ReplaceOn { span: span(*at) },
         Reason::Moved { from, span: at } => ReasonShape::Moved { from: from.to_string(), span: span(*at) },
+        Reason::Adopted { span: at } => ReasonShape::Adopted { span: span(*at) },
         Reason::Forgotten { span: at } => ReasonShape::Forgotten { span: span(*at) },
         Reason::Guard { protect, span: at } => ReasonShape::Guard { protect: *protect, span: at.map(span) },
     }

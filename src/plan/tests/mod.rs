@@ -1,5 +1,6 @@
 //! One row a case: what is declared, recorded and seen, and what follows.
 
+mod adopt;
 mod edges;
 mod laws;
 pub(crate) mod world;

@@ -9,8 +9,8 @@ use crate::model::schema::{Alphabet, Attribute, Given, Naming, OnChange, Recover
 use crate::model::types::Bounds;
 use crate::model::value::Unknown;
 use crate::model::{
-    Action, Address, Code, Data, Desired, DesiredOutput, DesiredResource, Digest, Edge, EdgeReason, Fields, Kind, Lifecycle,
-    Plan, ProviderName, ProviderSchema, Record, RecordId, Schemas, Seen, SeenResource, Sources, Span, Type, Value,
+    Action, Address, Adoption, Code, Data, Desired, DesiredOutput, DesiredResource, Digest, Edge, EdgeReason, Fields, Kind, Lifecycle,
+    Plan, ProviderName, ProviderSchema, Record, RecordId, Schemas, Seen, SeenResource, Sources, Span, Type, Value, Wanted,
 };
 use crate::plan::{Known, Options, start};
 
@@ -26,6 +26,7 @@ pub struct World {
     pub seen: Seen,
     pub moved: Vec<(Address, Address, Span)>,
     pub forget: Vec<(Address, Span)>,
+    pub adopt: Vec<Adoption>,
     pub options: Options,
     counter: u64,
 }
@@ -42,6 +43,7 @@ impl Default for World {
             seen: Seen::default(),
             moved: Vec::new(),
             forget: Vec::new(),
+            adopt: Vec::new(),
             options: Options::default(),
             counter: 0,
         }
@@ -73,6 +75,13 @@ impl World {
         self.seen.resources.insert(address(at), SeenResource::Live(Arc::new(live)));
     }
 
+    /// The address adopts the object with this id, and the platform has these that fit.
+    pub fn adopts(&mut self, at: &str, id: &str, found: &[Value]) {
+        let object = |value: &Value| Arc::new(value.as_map().expect("an object").clone());
+        self.adopt.push(Adoption { address: address(at), object: Wanted::Id(Value::text(id)), span: Span::ENGINE });
+        self.seen.adoptable.insert(address(at), found.iter().map(object).collect());
+    }
+
     pub fn record_mut(&mut self, at: &str) -> &mut Record {
         Arc::make_mut(self.records.get_mut(&address(at)).expect("recorded"))
     }
@@ -93,6 +102,7 @@ impl World {
             outputs: self.declared_outputs.clone(),
             moved: self.moved.clone(),
             forget: self.forget.clone(),
+            adopt: self.adopt.clone(),
             ..Desired::default()
         }
     }
@@ -140,6 +150,12 @@ impl World {
                     record.address = change.address.clone();
                     record.instance = change.instance.clone();
                     record.edges = change.after.as_ref().map(|after| super::super::decide::record_edges(after)).unwrap();
+                    self.records.insert(change.address.clone(), Arc::new(record));
+                }
+                (Action::Adopt { .. }, _) => {
+                    self.counter += 1;
+                    let record = (**change.before.as_ref().unwrap()).clone();
+                    let record = Record { id: RecordId(u128::from(self.counter).to_be_bytes()), version: 1, ..record };
                     self.records.insert(change.address.clone(), Arc::new(record));
                 }
                 (Action::Read, _) => self.see(change.address.as_str(), [("id", "zone-read")]),
