@@ -52,12 +52,7 @@ pub fn moved(program: &Program) -> Vec<(Address, Address, Span)> {
 }
 
 /// `None` where there is nothing to adopt in this environment.
-fn adoption(
-    all: &Expander<'_>,
-    resources: &[DesiredResource],
-    item: &Adopt,
-    address: &Address,
-) -> Outcome<Option<Adoption>> {
+fn adoption(all: &Expander<'_>, resources: &[DesiredResource], item: &Adopt, address: &Address) -> Outcome<Option<Adoption>> {
     let top = all.top();
     let object = match &item.object {
         Adopted::Id(expr) => {

@@ -80,7 +80,9 @@ impl<'p> Expander<'p> {
         refuse_odd(secret, &attributes)?;
         attributes.extend(given.map(|given| ("given".into(), given.clone().secret())));
         let kept = &self.request.known.kept_secrets;
-        if let Some(kept) = super::naming::of_record(&super::moves::moved(self.program), address, |address| kept.get(address).copied()) {
+        if let Some(kept) =
+            super::naming::of_record(&super::moves::moved(self.program), address, |address| kept.get(address).copied())
+        {
             // One that was given and is generated now, or the other way round, has another value.
             let turned = kept.given != given.is_some();
             attributes.insert("version".into(), Value::int(kept.version.saturating_add(i64::from(turned))));

@@ -22,7 +22,8 @@ pub use address::Address;
 pub use canonical::Digest;
 pub use code::Code;
 pub use desired::{
-    Adoption, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Edge, EdgeReason, Lifecycle, ProviderName, Wanted,
+    Adoption, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Edge, EdgeReason, Lifecycle,
+    ProviderName, Wanted,
 };
 pub use diagnostic::{Confidence, Diagnostic, Edit, Fix, Severity};
 pub use expr::{Expr, ExprKind, Reference as NameReference, Slot, Step};

@@ -11,9 +11,7 @@ use super::policies;
 use super::project::Failure;
 use super::refresh::refresh;
 use super::workspace::{Workspace, store_name};
-use crate::model::{
-    Address, Adoption, Code, Desired, Diagnostic, Plan, ProviderName, Seen, Sources, Span, Value, Wanted,
-};
+use crate::model::{Address, Adoption, Code, Desired, Diagnostic, Plan, ProviderName, Seen, Sources, Span, Value, Wanted};
 use crate::plan;
 
 /// What to plan.

@@ -97,7 +97,8 @@ fn places(
             return Err(Box::new(diagnostic.about(new)));
         }
         if !new.last().starts_with(&format!("{}.", record.kind)) {
-            let diagnostic = Code::Usage.error(format!("`{new}` is no address of a `{}`, which `{}` is", record.kind, record.address));
+            let diagnostic =
+                Code::Usage.error(format!("`{new}` is no address of a `{}`, which `{}` is", record.kind, record.address));
             return Err(Box::new(diagnostic.help("a move leaves what it is")));
         }
         places.push((record.clone(), new));
@@ -119,7 +120,8 @@ async fn write(
     let author = author(settings);
     let engine = env!("CARGO_PKG_VERSION").to_owned();
     if let Some(open) = state.view().open.values().find(|open| addresses.contains(&open.intent.address)) {
-        let text = format!("a call on `{}` is without an answer since run {}; nothing was changed", open.intent.address, open.run);
+        let text =
+            format!("a call on `{}` is without an answer since run {}; nothing was changed", open.intent.address, open.run);
         return Err(Box::new(Code::OutcomeUnknown.error(text).help("`stackwright apply` looks what became of it")));
     }
     let header = RunHeader {

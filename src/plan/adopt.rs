@@ -106,11 +106,7 @@ pub fn record(desired: &DesiredResource, live: &Fields) -> Record {
 }
 
 /// An adoption leaves the object what it is: one that would have to be replaced is not adopted.
-pub fn refuse_replacement(
-    adoption: crate::model::Span,
-    desired: &DesiredResource,
-    forced: &[FieldChange],
-) -> Diagnostic {
+pub fn refuse_replacement(adoption: crate::model::Span, desired: &DesiredResource, forced: &[FieldChange]) -> Diagnostic {
     let name = |field: &FieldChange| match field.path.first() {
         Some(Step::Field(name)) => format!("`{name}`"),
         _ => "an attribute".to_owned(),

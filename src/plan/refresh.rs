@@ -71,7 +71,9 @@ pub fn looks(desired: &Desired, records: &BTreeMap<Address, Arc<Record>>, schema
             looks.push(Look { provider: resource.provider.clone(), kind: resource.kind.clone(), what });
         }
     }
-    looks.extend(desired.adopt.iter().filter(|it| !records.contains_key(&it.address)).filter_map(|it| adoption(it, desired, &known)));
+    looks.extend(
+        desired.adopt.iter().filter(|it| !records.contains_key(&it.address)).filter_map(|it| adoption(it, desired, &known)),
+    );
     listed.into_values().chain(looks).collect()
 }
 
@@ -91,7 +93,8 @@ fn adoption(adoption: &Adoption, desired: &Desired, recorded: &dyn Fn(&Address, 
     let known: Fields = resource.attributes.iter().filter_map(|(name, it)| Some((name.clone(), value(it)?))).collect();
     let known: Fields = known.into_iter().filter(|(_, value)| !value.has_unknown()).collect();
     let group = |query: &Fields| -> Option<Fields> {
-        let names = kind.list_by.iter().flatten().filter(|name| query.contains_key(*name) || resource.attributes.contains_key(*name));
+        let names =
+            kind.list_by.iter().flatten().filter(|name| query.contains_key(*name) || resource.attributes.contains_key(*name));
         names.map(|name| Some((name.clone(), query.get(name).or(known.get(name))?.clone()))).collect()
     };
     let address = adoption.address.clone();

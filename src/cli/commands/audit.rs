@@ -132,7 +132,7 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
     context.output.document(&document("revision", json!({
         "revision": rev.number, "run": rev.run, "time": instant_json(rev.time_ms), "who": rev.who, "host": detail.run.host,
         "command": rev.command, "commit": rev.commit, "plan": rev.plan, "effects": rev.effects.map(|it| it.to_string()),
-        "result": rev.result.word(), "engine": rev.engine, "counts": counts_json(&rev.counts),
+        "result": rev.result.word(), "engine": rev.engine, "counts": counts_json(&rev.counts), "reason": rev.reason,
         "inputs": rev.inputs.iter().map(|(name, value, from)| json!({"name": &**name, "value": value, "from": from})).collect::<Vec<_>>(),
         "changes": detail.changes.iter().map(changed_json).collect::<Vec<_>>(),
         "outputs": detail.outputs.iter().map(output_json).collect::<Vec<_>>(),
@@ -152,6 +152,9 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
         rev.result.word()
     );
     out.push_str(&format!("engine {}   run {}\n", rev.engine, rev.run));
+    if let Some(reason) = &rev.reason {
+        out.push_str(&format!("reason {}\n", Escaped(reason)));
+    }
     for (name, value, from) in &rev.inputs {
         let from = if from.is_empty() { String::new() } else { format!("  from {}", Escaped(from)) };
         out.push_str(&format!("input {} = {}{from}\n", Escaped(name), Escaped(value)));

@@ -38,10 +38,8 @@ pub fn run(command: Command, global: &Global, settings: &Settings, output: &Outp
 
 /// What only reads is left where it is when its time is over. What changes something ends as after a signal: see `signals`.
 async fn in_time(command: Command, context: &Context<'_>) -> Result<Exit, Failure> {
-    let ends_itself = matches!(
-        command,
-        Command::Apply(_) | Command::Destroy(_) | Command::Rotate(_) | Command::Adopt(_) | Command::Sim(_)
-    );
+    let ends_itself =
+        matches!(command, Command::Apply(_) | Command::Destroy(_) | Command::Rotate(_) | Command::Adopt(_) | Command::Sim(_));
     match context.global.timeout.filter(|_| !ends_itself) {
         None => dispatch(command, context).await,
         Some(limit) => tokio::select! {

@@ -13,8 +13,8 @@ use crate::cli::{diff, plan_text};
 use crate::model::{Address, Code, Data, Record};
 use crate::ops;
 use crate::ops::project::Failure;
-use crate::ops::secrets::{self, SecretAge};
 use crate::ops::rewrite::{self, Rewritten};
+use crate::ops::secrets::{self, SecretAge};
 use crate::ops::stored::{self, Stored};
 
 pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
@@ -259,9 +259,11 @@ pub async fn forget(context: &Context<'_>, args: &ForgetArgs) -> Result<Exit, Fa
 }
 
 fn rewritten(context: &Context<'_>, it: &Rewritten, schema: &str, word: &str, reason: &str) -> Result<(), Failure> {
-    let done: Vec<Json> = it.done.iter().map(|(address, to)| {
-        json!({"address": address.as_str(), "to": to.as_ref().map(|to| to.as_str())})
-    }).collect();
+    let done: Vec<Json> = it
+        .done
+        .iter()
+        .map(|(address, to)| json!({"address": address.as_str(), "to": to.as_ref().map(|to| to.as_str())}))
+        .collect();
     context.output.document(&document(
         schema,
         json!({"stack": it.stack, "environment": it.environment, "revision": it.revision, "reason": reason, "done": done}),
@@ -271,12 +273,19 @@ fn rewritten(context: &Context<'_>, it: &Rewritten, schema: &str, word: &str, re
     for (address, to) in &it.done {
         let line = match to {
             None => format!("  x {}  {word}", Escaped(address.as_str())),
-            Some(to) => format!("  {} {}  {word} from {}", terminal.pick("→", "->"), Escaped(to.as_str()), Escaped(address.as_str())),
+            Some(to) => {
+                format!("  {} {}  {word} from {}", terminal.pick("→", "->"), Escaped(to.as_str()), Escaped(address.as_str()))
+            }
         };
         out.push_str(&format!("{line}\n"));
     }
     let records = plan_text::resources(it.done.len());
-    out.push_str(&format!("{}: {records} {}; state rev {} is saved\n", Escaped(&it.environment), word.split(',').next().unwrap_or(word), it.revision));
+    out.push_str(&format!(
+        "{}: {records} {}; state rev {} is saved\n",
+        Escaped(&it.environment),
+        word.split(',').next().unwrap_or(word),
+        it.revision
+    ));
     context.output.text(&out);
     Ok(())
 }

@@ -198,8 +198,7 @@ impl<'t> Checker<'t> {
         let mut diagnostic = Code::UnknownKind
             .error(format!("`adopt` takes the address of a resource, and `{address}` is none"))
             .label(span, "expected one that ends with a resource");
-        let known: Vec<&str> =
-            self.schemas.providers.values().flat_map(|it| it.kinds.values()).map(|kind| &*kind.name).collect();
+        let known: Vec<&str> = self.schemas.providers.values().flat_map(|it| it.kinds.values()).map(|kind| &*kind.name).collect();
         diagnostic = match nearest(&name, known.iter().copied()).filter(|_| name.contains('.')) {
             Some(near) => {
                 let text = self.text(span).replacen(&name, near, 1);

@@ -111,7 +111,9 @@ impl Reader<'_> {
         let after = shape.after.map(|after| resource(after, &at, &instance, &provider, &kind)).transpose()?.map(Arc::new);
         let fits = match action {
             Action::Create | Action::Run | Action::Read => after.is_some(),
-            Action::Update | Action::Replace { .. } | Action::Move { .. } | Action::Adopt { .. } | Action::Record => after.is_some() && before.is_some(),
+            Action::Update | Action::Replace { .. } | Action::Move { .. } | Action::Adopt { .. } | Action::Record => {
+                after.is_some() && before.is_some()
+            }
             Action::Destroy { .. } | Action::Forget => after.is_none() && before.is_some(),
         };
         if !fits {

@@ -9,8 +9,9 @@ use crate::model::schema::{Alphabet, Attribute, Given, Naming, OnChange, Recover
 use crate::model::types::Bounds;
 use crate::model::value::Unknown;
 use crate::model::{
-    Action, Address, Adoption, Code, Data, Desired, DesiredOutput, DesiredResource, Digest, Edge, EdgeReason, Fields, Kind, Lifecycle,
-    Plan, ProviderName, ProviderSchema, Record, RecordId, Schemas, Seen, SeenResource, Sources, Span, Type, Value, Wanted,
+    Action, Address, Adoption, Code, Data, Desired, DesiredOutput, DesiredResource, Digest, Edge, EdgeReason, Fields, Kind,
+    Lifecycle, Plan, ProviderName, ProviderSchema, Record, RecordId, Schemas, Seen, SeenResource, Sources, Span, Type, Value,
+    Wanted,
 };
 use crate::plan::{Known, Options, start};
 
