@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::elsewhere::{self, Away, is_unasked};
 use super::frame::{Frame, Key, Memo, Reads};
 use super::scope::Scope;
 use super::{Question, Request};
@@ -37,6 +38,12 @@ pub struct Expander<'p> {
     /// Shared resources, with the frame that declares them first.
     pub shared: RefCell<BTreeMap<Address, (Rc<Frame<'p>>, &'p Resource, ProviderName)>>,
     pub questions: RefCell<BTreeMap<Address, Question>>,
+    /// Instances that belong to another environment.
+    pub away: RefCell<FxHashMap<Address, Away<'p>>>,
+    /// What was read of other states.
+    pub elsewhere: RefCell<elsewhere::Reads>,
+    /// What was said of what was never applied.
+    pub not_applied: RefCell<BTreeSet<String>>,
     /// Kinds whose instances were gathered.
     pub gathered: RefCell<BTreeSet<Name>>,
     pub resources: RefCell<Vec<DesiredResource>>,
@@ -67,6 +74,9 @@ impl<'p> Expander<'p> {
             missing_secrets: RefCell::default(),
             shared: RefCell::default(),
             questions: RefCell::default(),
+            away: RefCell::default(),
+            elsewhere: RefCell::default(),
+            not_applied: RefCell::default(),
             gathered: RefCell::default(),
             resources: RefCell::default(),
             errors: RefCell::default(),
@@ -254,6 +264,9 @@ pub fn is_silent(error: &Diagnostic) -> bool {
 
 /// `what` completes "is known only after apply, and … has to be known before".
 pub fn too_late(value: &Value, span: Span, what: &str) -> Box<Diagnostic> {
+    if is_unasked(value) {
+        return silent();
+    }
     let mut diagnostic = Code::TooLate
         .error(format!("this is known only after apply, and {what} has to be known when planned"))
         .label(span, "known too late");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::elsewhere::is_unasked;
 use super::expander::{Expander, silent, too_late};
 use super::frame::{Frame, Inherited, Placed, Readiness, Tables, set_key};
 use super::place::listed;
@@ -14,9 +15,9 @@ use crate::model::value::Reference as InstanceRef;
 use crate::model::{Address, Code, Data, Fields, Name, Slot, Span, Value};
 
 /// One element of a set: its key, and the variables that its head binds.
-struct Element {
-    key: Option<Name>,
-    locals: Vec<(Slot, Value)>,
+pub struct Element {
+    pub key: Option<Name>,
+    pub locals: Vec<(Slot, Value)>,
 }
 
 impl<'p> Expander<'p> {
@@ -67,12 +68,8 @@ impl<'p> Expander<'p> {
             || format!("`{address}`"),
             || {
                 let component = self.program.components.get(&decl.kind).ok_or_else(silent)?;
-                if let Some((environment, at)) = &decl.head.in_env {
-                    return Err(Box::new(
-                        Code::NotYet
-                            .error(format!("instances `in {environment}` are not built in this version"))
-                            .label(*at, "would be in the state of another environment"),
-                    ));
+                if let Some(away) = self.away(frame, decl, component)? {
+                    return Ok(away);
                 }
                 let (elements, reads) = self.reading(|| self.elements(frame, &decl.head, decl.span));
                 let (elements, head_reads) = (elements?, Rc::new(reads));
@@ -208,7 +205,7 @@ impl<'p> Expander<'p> {
     }
 
     /// The elements that a head makes; `None` where its `if` does not hold.
-    fn elements(&self, frame: &Rc<Frame<'p>>, head: &'p Head, span: Span) -> Outcome<Option<Vec<Element>>> {
+    pub fn elements(&self, frame: &Rc<Frame<'p>>, head: &'p Head, span: Span) -> Outcome<Option<Vec<Element>>> {
         let Some(each) = &head.each else {
             let held = match &head.cond {
                 None => true,
@@ -348,6 +345,9 @@ fn keys(each: &Each, over: &Value) -> Outcome<Vec<(Name, (Value, Value))>> {
 
 /// Keys that are known only after apply.
 fn deferred(each: &Each, value: &Value) -> Box<crate::model::Diagnostic> {
+    if is_unasked(value) {
+        return silent();
+    }
     let waits: Vec<&str> = match &value.data {
         Data::Unknown(unknown) => unknown.waits_for.iter().take(3).map(Address::as_str).collect(),
         _ => Vec::new(),

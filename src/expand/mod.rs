@@ -5,6 +5,7 @@
 //! always unknown here, given ones too: whoever plans knows which of them stay. Outputs named `remarks`, lists of texts, become
 //! the remarks of their instance.
 
+mod elsewhere;
 mod expander;
 mod frame;
 mod instances;
@@ -50,8 +51,27 @@ pub struct Known<'a> {
     pub kept_secrets: BTreeMap<Address, KeptSecret>,
     /// The clouds are simulated: a secret that is not given is made up.
     pub simulated: bool,
+    /// What other stacks and other environments gave out; `None` where nobody asked them, as for a check.
+    pub elsewhere: Option<Elsewhere>,
     /// What tells this state from every other: part of the hash in names that are unique everywhere.
     pub store_id: &'a str,
+}
+
+/// What other states hold.
+#[derive(Clone, Default, Debug)]
+pub struct Elsewhere {
+    /// By the place in [`Program::stacks`]: of the environment that is read there; an error where its state cannot be read.
+    pub stacks: Vec<Result<Told, Box<Diagnostic>>>,
+    /// Environments of this stack that instances are `in`.
+    pub environments: BTreeMap<Name, Result<Told, Box<Diagnostic>>>,
+}
+
+/// The outputs of one environment, as they were last applied.
+#[derive(Clone, Default, Debug)]
+pub struct Told {
+    /// 0: never.
+    pub revision: u64,
+    pub outputs: BTreeMap<Name, Value>,
 }
 
 /// What came of it.
@@ -79,7 +99,7 @@ pub struct Question {
 /// Expands a program.
 ///
 /// Errors: all of them at once. [`Code::UnknownEnvironment`], [`Code::MissingInput`], [`Code::NoPlace`], [`Code::Cycle`],
-/// [`Code::SameObject`], [`Code::RequireFailed`], [`Code::SecretMissing`], [`Code::TooLate`], [`Code::NotYet`],
+/// [`Code::SameObject`], [`Code::RequireFailed`], [`Code::SecretMissing`], [`Code::TooLate`], [`Code::NotYet`], [`Code::NotApplied`],
 /// [`Code::Unreachable`], and what evaluation answers.
 pub fn expand(program: &Program, request: &Request<'_>) -> Result<Expansion, Vec<Diagnostic>> {
     whole::run(&expander::Expander::new(program, request, environment_of(program, request.environment)?))

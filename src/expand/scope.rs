@@ -83,9 +83,7 @@ impl<'p> Names for Scope<'_, 'p> {
                 None => Value::null().at(span),
             }),
             Reference::Instances(kind) => all.gather(kind, span),
-            Reference::StackOutput { .. } => {
-                Err(Box::new(Code::NotYet.error("outputs of other stacks are not read in this version").label(span, "read here")))
-            }
+            Reference::StackOutput { stack, output } => all.stack_output(*stack, output, span),
             Reference::Plan(_) => {
                 Err(Box::new(Code::TooLate.error("a plan is read in rules only").label(span, "is not there yet")))
             }
@@ -97,6 +95,10 @@ impl<'p> Names for Scope<'_, 'p> {
 
     fn member(&self, of: &InstanceRef, member: &Member, window: Option<Value>, span: Span) -> Outcome<Value> {
         let all = self.all;
+        let away = all.away.borrow().get(&of.address).cloned();
+        if let Some(away) = away {
+            return all.away_member(&away, &of.address, member, span);
+        }
         let frame = all.frames.borrow().get(&of.address).cloned();
         let frame = frame.ok_or_else(silent)?;
         if frame.failed.get() {

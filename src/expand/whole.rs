@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::expander::{Expander, is_silent};
 use super::frame::{Frame, set_key};
 use super::moves::{Renames, renames};
-use super::{Expansion, naming};
+use super::{Expansion, elsewhere, naming};
 use crate::eval::fit;
 use crate::lang::program::Require;
 use crate::model::{
@@ -23,7 +23,7 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
     let mut instances = Vec::new();
     all.produce(&top, &mut instances);
     all.emit_shared();
-    let outputs = stack_outputs(all, &top);
+    let mut outputs = stack_outputs(all, &top);
     alerts_without_listeners(all);
 
     let mut errors = all.errors.take();
@@ -50,6 +50,8 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
     }
     spread_edges(&mut resources);
     instances.sort_by(|a, b| a.address.cmp(&b.address));
+    outputs.extend(elsewhere::outputs_for_others(all, &instances));
+    outputs.sort_by(|a, b| a.name.cmp(&b.name));
     let names: BTreeSet<ProviderName> = resources.iter().map(|it| it.provider.clone()).collect();
     let protect = all.is_protected().map_err(|error| vec![*error])?;
     Ok(Expansion::Done(Box::new(Desired {
@@ -61,6 +63,7 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
         outputs,
         providers: providers(all, &names)?,
         inputs,
+        elsewhere: all.elsewhere_reads(),
         moved,
         forget,
         branches: all.branches.take(),
@@ -207,6 +210,7 @@ impl<'p> Expander<'p> {
         };
         match held.data {
             Data::Bool(true) => true,
+            Data::Unknown(_) if elsewhere::is_unasked(&held) => true,
             Data::Unknown(_) => {
                 let warning = Code::Doubtful
                     .warning("a requirement reads what is known only after apply, and is not checked in this version")

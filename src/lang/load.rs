@@ -406,7 +406,7 @@ fn other_stack(reading: &Reading, checked: &Checked) -> Result<OtherStack, Box<D
         if let Some(first) = first {
             error = error.note(format!("{place}{}", first.message));
         }
-        return Err(Box::new(error.help(format!("see all: `stackwright -C {path} check`"))));
+        return Err(Box::new(error.help(format!("see all: `stackwright check` in `{}`", path.escape_debug()))));
     };
     let environments: Vec<Name> = program.environments.iter().map(|it| it.name.clone()).collect();
     let environment = reading.environment.as_ref().map(|it| (it.node.clone(), it.span));

@@ -131,6 +131,8 @@ codes! {
     NoKey = 614,
     /// Nobody agreed to a plan.
     NotConfirmed = 615,
+    /// What is read as it was last applied elsewhere was never applied there.
+    NotApplied = 616,
 
     /// An alert reaches nobody.
     AlertNotDelivered = 701,

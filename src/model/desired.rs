@@ -48,6 +48,8 @@ pub struct Desired {
     pub providers: Vec<DesiredProvider>,
     /// Inputs with the place that each value came from.
     pub inputs: Vec<(Name, Value)>,
+    /// What it was made from besides the program: outputs of other stacks and environments.
+    pub elsewhere: Vec<ElsewhereRead>,
     /// Renames that apply to records before anything is compared.
     pub moved: Vec<(Address, Address, Span)>,
     pub forget: Vec<(Address, Span)>,
@@ -150,6 +152,16 @@ impl std::fmt::Display for Wanted {
             }
         }
     }
+}
+
+/// An output of another stack, or of another environment of this one, as it was last applied.
+#[derive(Clone, Debug)]
+pub struct ElsewhereRead {
+    /// What identifies the stack's directory; empty for this stack.
+    pub stack: Name,
+    pub environment: Name,
+    pub output: Name,
+    pub value: Value,
 }
 
 #[derive(Clone, Debug)]

@@ -22,13 +22,13 @@ pub use address::Address;
 pub use canonical::Digest;
 pub use code::Code;
 pub use desired::{
-    Adoption, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Edge, EdgeReason, Lifecycle,
-    ProviderName, Wanted,
+    Adoption, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Edge, EdgeReason, ElsewhereRead,
+    Lifecycle, ProviderName, Wanted,
 };
 pub use diagnostic::{Confidence, Diagnostic, Edit, Fix, Severity};
 pub use expr::{Expr, ExprKind, Reference as NameReference, Slot, Step};
 pub use known_secrets::KnownSecrets;
-pub use plan::{Action, Change, FieldChange, Plan, Reason};
+pub use plan::{Action, Change, ElsewhereBasis, FieldChange, Plan, Reason};
 pub use record::{Record, RecordEdge, RecordId, Seen, SeenResource};
 pub use schema::{Kind, ProviderSchema, Schemas};
 pub use span::{Origin, Place, Source, SourceId, Sources, Span};

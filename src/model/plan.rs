@@ -38,6 +38,8 @@ pub struct Plan {
     pub order: Vec<(u32, u32)>,
     /// Resources that stay as they are.
     pub same: u32,
+    /// What it was made from that other states hold.
+    pub elsewhere: Vec<ElsewhereBasis>,
     /// Versions of all records that the changes read or write; 0 where there must be none. Ordered by address.
     pub reads: Vec<(Address, u64)>,
     pub outputs: Vec<OutputChange>,
@@ -54,6 +56,17 @@ pub struct Plan {
     pub notices: Vec<Drift>,
     /// What the policies say, in the order of the program: they can stop a plan, never change it.
     pub policies: Vec<Verdict>,
+}
+
+/// An output of another stack or environment that a plan was made from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ElsewhereBasis {
+    /// The other stack's directory, relative to this one's; empty for this stack.
+    pub stack: Name,
+    pub environment: Name,
+    pub output: Name,
+    /// Of the value; keyed where it is secret.
+    pub digest: Digest,
 }
 
 /// What has to happen to one resource.

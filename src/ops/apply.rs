@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::author::Author;
 use super::connections::Connections;
+use super::elsewhere;
 use super::project::Failure;
 use super::workspace::Workspace;
 use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
@@ -125,7 +126,11 @@ pub async fn make(
     let world = workspace.settings.world.clone();
     let journal = Journal::new(run, world.clone());
     let base = (view.revision > 0).then_some(view.revision);
-    if let Err(stale) = check_fits(plan, if is_first { "" } else { &store }, base, &view.records) {
+    let fits = match check_fits(plan, if is_first { "" } else { &store }, base, &view.records) {
+        Ok(()) => elsewhere::check_fits(workspace, plan).await,
+        stale => stale,
+    };
+    if let Err(stale) = fits {
         journal.release().await.map_err(fail)?;
         return Err(fail(stale));
     }

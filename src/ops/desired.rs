@@ -199,6 +199,7 @@ fn asked<T>(
             secrets,
             kept_secrets: super::secrets::kept(workspace)?,
             simulated: workspace.settings.simulated(),
+            elsewhere: Some(workspace.elsewhere.clone()),
             store_id: &store_name(&workspace.state),
         },
         outside: &outside,

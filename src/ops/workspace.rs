@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use super::connections::Connections;
+use super::elsewhere;
 use super::environment;
 use super::given::Given;
 use super::given_secrets;
 use super::project::{self, Failure, Project};
 use super::settings::Settings;
+use crate::expand::Elsewhere;
 use crate::model::{Address, Code, Data, Diagnostic, KnownSecrets, Name, Schemas, Sources, Value};
 use crate::providers::registry;
 use crate::state::State;
@@ -19,6 +21,8 @@ pub struct Workspace {
     pub environment: String,
     pub state: State,
     pub schemas: Arc<Schemas>,
+    /// What other states hold of what the program reads.
+    pub elsewhere: Elsewhere,
     /// Secrets that were given from outside, read when something first asks for them.
     given_secrets: OnceLock<BTreeMap<Name, Value>>,
     /// Secrets that get another value with the next plan.
@@ -40,15 +44,17 @@ impl Workspace {
         let environment = environment::choose(&project.program, environment).map_err(at)?.name.to_string();
         refuse_other_stores(&project).map_err(at)?;
         let state = State::open(&settings.state_root(), &environment, &settings.world).await.map_err(at)?;
-        Ok(Workspace::over(settings.clone(), project, environment, state))
+        let elsewhere = elsewhere::read(settings, &project.program, &environment).await;
+        Ok(Workspace { elsewhere, ..Workspace::over(settings.clone(), project, environment, state) })
     }
 
-    /// A program, a state and platforms put together.
+    /// A program, a state and platforms put together; nothing is known of other states.
     pub fn over(settings: Settings, project: Project, environment: String, state: State) -> Workspace {
         let schemas = Arc::new(registry::schemas());
         let (given_secrets, known_secrets) = (OnceLock::new(), Arc::default());
         let rotating = BTreeSet::new();
-        Workspace { settings, project, environment, state, schemas, given_secrets, rotating, known_secrets }
+        let elsewhere = Elsewhere::default();
+        Workspace { settings, project, environment, state, schemas, elsewhere, given_secrets, rotating, known_secrets }
     }
 
     /// Secrets that were given from outside, by name; each is read once.

@@ -1,7 +1,7 @@
 //! The canonical form of what a plan will do, its hash, and the name that people type for it.
 
 use crate::model::canonical::{write_fields, write_text, write_value};
-use crate::model::{Action, Change, Digest, Fields, Plan, Value};
+use crate::model::{Action, Change, Digest, ElsewhereBasis, ElsewhereRead, Fields, Plan, Value};
 
 /// Gives the keyed digest of a secret: the same for the same secret, and nothing to learn from it without the key.
 pub type SecretDigest<'a> = &'a dyn Fn(&Value) -> Digest;
@@ -35,6 +35,19 @@ pub fn subject(plan: &Plan, secret: SecretDigest<'_>) -> Digest {
         write_text(&mut out, address.as_str());
         out.extend_from_slice(format!(" {version}\n").as_bytes());
     }
+    Digest::of(&out)
+}
+
+/// What a plan keeps of a value that it read elsewhere.
+pub fn basis(read: ElsewhereRead, secret: SecretDigest<'_>) -> ElsewhereBasis {
+    let ElsewhereRead { stack, environment, output, value } = read;
+    ElsewhereBasis { stack, environment, output, digest: elsewhere_digest(&value, secret) }
+}
+
+/// Tells a value that was read elsewhere from every other.
+pub fn elsewhere_digest(value: &Value, secret: SecretDigest<'_>) -> Digest {
+    let mut out = b"stackwright/elsewhere/1\n".to_vec();
+    write_with_secrets(&mut out, value, secret);
     Digest::of(&out)
 }
 

@@ -29,6 +29,7 @@ use std::sync::Arc;
 use crate::model::{Address, Digest, Name, Record, Schemas, Seen, Sources, Value};
 
 pub use decide::{record_edges, would_replace};
+pub use effects::elsewhere_digest;
 pub use fits::check_fits;
 pub use guard::{Loss, lift_help, refuse_guarded};
 pub use only::matches;

@@ -381,6 +381,8 @@ impl<'a> Planner<'a> {
         let outputs = if outputs_left { Vec::new() } else { outputs };
         let order = order::pairs(&changes, &addresses, &ordered.order, &ordered.waits);
         let reads = reads(&changes, &edges, self.known.records);
+        let elsewhere = std::mem::take(&mut self.desired.elsewhere).into_iter();
+        let elsewhere = elsewhere.map(|read| effects::basis(read, self.known.digest)).collect();
         let providers = needed_providers(&changes, providers);
         let remarks = self.desired.instances.iter();
         let remarks = remarks.flat_map(|it| it.remarks.iter().map(|remark| (it.address.clone(), remark.clone()))).collect();
@@ -396,6 +398,7 @@ impl<'a> Planner<'a> {
             changes,
             order,
             same,
+            elsewhere,
             reads,
             outputs,
             providers,

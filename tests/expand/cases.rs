@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use stackwright::expand::Told;
 use stackwright::model::{Address, Span, Value};
 
 use crate::listing::{Setting, list};
@@ -56,6 +57,16 @@ fn setting(case: &Case) -> Setting {
                 let names: &mut BTreeMap<_, _> = setting.names.entry(Address::parse(address).expect("an address")).or_default();
                 names.insert(name, text.into());
             }
+            // `#@ elsewhere.shared = dns.main.id: text`, or `= never`.
+            ("elsewhere", environment) => {
+                let all = setting.elsewhere.get_or_insert_default();
+                let told = all.environments.entry(environment.into()).or_insert_with(|| Ok(Told::default()));
+                if let (true, Ok(told)) = (value != "never", told) {
+                    let (name, text) = pair();
+                    told.revision = 1;
+                    told.outputs.insert(name, Value::text(text));
+                }
+            }
             (other, _) => panic!("there is no setting `{other}`"),
         }
     }
@@ -108,6 +119,11 @@ fn instances() {
 #[test]
 fn placement() {
     run("placement.stack");
+}
+
+#[test]
+fn elsewhere() {
+    run("elsewhere.stack");
 }
 
 #[test]

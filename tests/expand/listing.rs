@@ -1,7 +1,7 @@
 //! What came of an expansion, as lines.
 
 use stackwright::eval::Nothing;
-use stackwright::expand::{Expansion, Known, Request, expand};
+use stackwright::expand::{Elsewhere, Expansion, Known, Request, expand};
 use stackwright::lang::{Checked, load};
 use stackwright::model::{Address, Data, Desired, DesiredResource, Diagnostic, EdgeReason, Fields, Name, Sources, Value};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Setting {
     pub data: BTreeMap<Address, Fields>,
     pub names: BTreeMap<Address, BTreeMap<Name, Name>>,
     pub simulated: bool,
+    /// What other states hold; `None` where nobody asks, as in a check.
+    pub elsewhere: Option<Elsewhere>,
     /// Only resources whose address begins so are listed.
     pub only: Option<String>,
 }
@@ -36,6 +38,7 @@ pub fn list(text: &str, setting: &Setting) -> Vec<String> {
         secrets: setting.secrets.clone(),
         kept_secrets: BTreeMap::new(),
         simulated: setting.simulated,
+        elsewhere: setting.elsewhere.clone(),
         store_id: "test",
     };
     let request = Request { environment: &setting.environment, inputs: &setting.inputs, known, outside: &Nothing };

@@ -9,7 +9,7 @@ use super::narrow;
 use super::shapes::untainted;
 use super::{Checker, Progress};
 use crate::lang::program::{Each, Head};
-use crate::lang::resolve::{IfId, ItemId, What};
+use crate::lang::resolve::{IfId, ItemId, OWN, What, nearest};
 use crate::lang::syntax::tree;
 use crate::model::expr::{Expr, Slot};
 use crate::model::{Code, Type};
@@ -80,10 +80,22 @@ impl<'t> Checker<'t> {
             checked.on = Some(expr);
         }
         if let Some(env) = &head.in_env {
-            self.say_not_yet(&format!("`in {}`", env.node), env.span, "declare it in the stack of the environment that owns it");
+            self.refuse_unknown_environment(env);
             checked.in_env = Some((env.node.clone(), env.span));
         }
         checked
+    }
+
+    fn refuse_unknown_environment(&mut self, name: &tree::Name) {
+        if self.environment_names.contains(&name.node) || self.tables.may_be_broken(OWN, &["environment", &name.node]) {
+            return;
+        }
+        let near = nearest(&name.node, self.environment_names.iter().map(|it| &**it)).map(|near| format!("write `{near}`"));
+        let diagnostic = Code::UnknownEnvironment
+            .error(format!("the stack has no environment `{}`", name.node))
+            .label(name.span, "not declared")
+            .helps(near);
+        self.say(diagnostic);
     }
 
     /// `for x in collection up to bound`: distinct strings or ints, or a map.

@@ -46,7 +46,7 @@ impl Imports {
         if path.is_empty() || path.contains(['\0', '\\']) {
             return refused(format!("the import `{shown_path}` is no path"), "write such as `import \"modules/net\" as net`");
         }
-        let joined = Path::new(from).join(asked);
+        let joined = self.own.join(from).join(asked);
         let Some(plain) = without_dots(&joined).filter(|it| it.starts_with(&self.root)) else {
             return self.leaves(format!("the import `{shown_path}` leaves {}", self.root_in_words()));
         };
@@ -73,9 +73,9 @@ impl Imports {
                 "import a directory of your own",
             );
         }
-        let Some(home) = real.to_str() else {
+        if real.to_str().is_none() {
             return refused(format!("the import `{shown_path}` has a path that is not UTF-8"), "rename the directory");
-        };
+        }
         let name = match wanted {
             Wanted::Definitions if real == self.own || self.own.starts_with(&real) => {
                 // The stack's own comes back to itself, which the caller says; one around it has no name of its own.
@@ -91,7 +91,7 @@ impl Imports {
             }
             _ => in_addresses(&relative(&self.own, &real)),
         };
-        Ok(Located { home: home.into(), name })
+        Ok(Located { home: shown(&self.own, &real).into(), name })
     }
 
     fn root_in_words(&self) -> &'static str {
@@ -115,7 +115,7 @@ impl Imports {
 
 impl Finder for Imports {
     fn own(&self) -> Name {
-        self.own.to_string_lossy().into()
+        "".into()
     }
 
     fn locate(&mut self, from: &str, path: &str, wanted: Wanted) -> Result<Located, Box<Diagnostic>> {
@@ -123,11 +123,9 @@ impl Finder for Imports {
     }
 
     fn read(&mut self, home: &str) -> (Texts, Vec<Diagnostic>) {
-        let dir = Path::new(home);
-        let shown = shown(&self.own, dir);
-        let (texts, diagnostics) = read_directory(dir, &format!("{shown}/"), &mut self.left);
+        let (texts, diagnostics) = read_directory(&self.own.join(home), &format!("{home}/"), &mut self.left);
         if texts.is_empty() && diagnostics.is_empty() {
-            let error = Code::ImportRefused.error(format!("there is no `.stack` file in `{shown}`"));
+            let error = Code::ImportRefused.error(format!("there is no `.stack` file in `{home}`"));
             return (Vec::new(), vec![error.help("an import names the directory that holds definitions")]);
         }
         (texts.into_iter().map(|it| (it.name, it.text)).collect(), diagnostics)

@@ -8,6 +8,7 @@ use super::super::start::nameless_kind;
 use super::shape::*;
 use super::{FORMAT, PlanFile};
 use crate::graph::{self, Wait};
+use crate::model::ElsewhereBasis;
 use crate::model::expr::Step;
 use crate::model::plan::{Drift, OutputChange};
 use crate::model::schema::{OnChange, ReplaceOrder};
@@ -69,6 +70,11 @@ fn read(bytes: &[u8], schemas: &Schemas, digest: SecretDigest<'_>) -> Result<Pla
     Ok(PlanFile { plan, sources })
 }
 
+fn basis((stack, environment, output, digest): (String, String, String, String)) -> Result<ElsewhereBasis> {
+    let digest = Digest::parse(&digest).ok_or_else(|| damaged("a digest is none".to_owned()))?;
+    Ok(ElsewhereBasis { stack: stack.into(), environment: environment.into(), output: output.into(), digest })
+}
+
 struct Reader<'a> {
     schemas: &'a Schemas,
 }
@@ -89,6 +95,7 @@ impl Reader<'_> {
             changes,
             order: shape.order,
             same: shape.same,
+            elsewhere: shape.elsewhere.into_iter().map(basis).collect::<Result<_>>()?,
             reads: shape.reads.into_iter().map(|(at, version)| Ok((address(&at)?, version))).collect::<Result<_>>()?,
             outputs: shape.outputs.into_iter().map(output).collect::<Result<_>>()?,
             providers: shape.providers.into_iter().map(provider).collect::<Result<_>>()?,

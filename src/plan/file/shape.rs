@@ -38,6 +38,8 @@ pub struct PlanShape {
     pub changes: Vec<ChangeShape>,
     pub order: Vec<(u32, u32)>,
     pub same: u32,
+    /// Stack, environment, output, digest.
+    pub elsewhere: Vec<(String, String, String, String)>,
     pub reads: Vec<(String, u64)>,
     pub outputs: Vec<OutputShape>,
     pub providers: Vec<ProviderShape>,

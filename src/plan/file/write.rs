@@ -47,6 +47,11 @@ fn plan_shape(plan: &Plan) -> Result<PlanShape, WireError> {
         changes: plan.changes.iter().map(change).collect::<Result<_, _>>()?,
         order: plan.order.clone(),
         same: plan.same,
+        elsewhere: plan
+            .elsewhere
+            .iter()
+            .map(|it| (it.stack.to_string(), it.environment.to_string(), it.output.to_string(), it.digest.to_string()))
+            .collect(),
         reads: plan.reads.iter().map(|(address, version)| (address.to_string(), *version)).collect(),
         outputs: plan.outputs.iter().map(output).collect::<Result<_, _>>()?,
         providers: plan.providers.iter().map(provider).collect::<Result<_, _>>()?,
