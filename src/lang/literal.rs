@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rust_decimal::Decimal;
 
 use super::syntax;
-use super::syntax::tree::{EntryKind, Expr, ExprKind, ItemKind, Literal, RatePer, UnaryOp};
+use super::syntax::tree::{Body, EntryKind, Expr, ExprKind, ItemKind, Literal, RatePer, UnaryOp};
 use crate::model::{Data, SourceId, Span, Value};
 
 /// Reads a literal, or a list or object of literals. The value's origin is `origin`.
@@ -30,16 +30,11 @@ fn value(expr: &Expr, origin: Span) -> Result<Value, String> {
         ExprKind::Literal(literal) => of_literal(literal),
         ExprKind::Text(text) => Data::Text(text.clone()),
         ExprKind::List(items) => Data::List(Arc::new(items.iter().map(|item| value(item, origin)).collect::<Result<_, _>>()?)),
-        ExprKind::Object(body) => {
-            let fields = body.entries.iter().map(|entry| match &entry.kind {
-                EntryKind::Field { key, value: of } => match key.text() {
-                    Some(name) => Ok((name.node.clone(), value(of, origin)?)),
-                    None => Err("a computed key is no literal".to_owned()),
-                },
-                _ => Err("only `name = value` can stand in it".to_owned()),
-            });
-            Data::Map(Arc::new(fields.collect::<Result<_, _>>()?))
-        }
+        ExprKind::Object(body) => value_of_body(body, origin)?,
+        ExprKind::Variant { label, body } => match value_of_body(body, origin)? {
+            Data::Map(fields) => Data::Variant(label.node.clone(), fields),
+            other => other,
+        },
         ExprKind::Unary { ops, operand } if ops.iter().all(|op| op.node == UnaryOp::Neg) => {
             let mut data = value(operand, origin)?.data;
             for _ in ops {
@@ -51,6 +46,17 @@ fn value(expr: &Expr, origin: Span) -> Result<Value, String> {
         _ => return Err("it has to be computed, and only literals can be given here".into()),
     };
     Ok(Value::new(data, origin))
+}
+
+fn value_of_body(body: &Body, origin: Span) -> Result<Data, String> {
+    let fields = body.entries.iter().map(|entry| match &entry.kind {
+        EntryKind::Field { key, value: of } => match key.text() {
+            Some(name) => Ok((name.node.clone(), value(of, origin)?)),
+            None => Err("a computed key is no literal".to_owned()),
+        },
+        _ => Err("only `name = value` can stand in it".to_owned()),
+    });
+    Ok(Data::Map(Arc::new(fields.collect::<Result<_, _>>()?)))
 }
 
 fn negated(data: Data) -> Result<Data, String> {

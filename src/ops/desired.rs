@@ -37,6 +37,22 @@ pub fn desired(workspace: &Workspace) -> Result<Desired, Failure> {
     }
 }
 
+/// As [`desired`], for looking around: a secret that nobody gave is one that somebody will give.
+pub fn explored(workspace: &Workspace) -> Result<Desired, Failure> {
+    let mut data = BTreeMap::new();
+    loop {
+        let found = asked(workspace, data.clone(), |program, request| {
+            let known = Known { simulated: true, ..request.known.clone() };
+            let Request { environment, inputs, outside, .. } = *request;
+            expand(program, &Request { environment, inputs, known, outside })
+        })?;
+        match found {
+            Expansion::Done(desired) => return Ok(*desired),
+            Expansion::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
+        }
+    }
+}
+
 /// Expands a program for a check: nothing is given, nothing is known, names are made as for a first plan.
 pub fn offline(program: &Program, settings: &Settings, sources: &Sources, environment: &str) -> Result<Desired, Vec<Diagnostic>> {
     let outside = Files { dir: &settings.dir, sources, variable: &*settings.variable };

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::desired::desired;
+use super::desired::explored;
 use super::given::Given;
 use super::project::{self, Failure, Project};
 use super::settings::Settings;
@@ -44,7 +44,7 @@ async fn run(settings: &Settings, given: &Given, environment: Option<&str>, text
     refuse_more(&project)?;
     let ty = project.program.body.outputs.iter().find(|it| *it.name == *name).map_or(Type::Any, |it| it.ty.clone());
     let workspace = Workspace::of(settings, project, environment).await?;
-    let desired = desired(&workspace)?;
+    let desired = explored(&workspace)?;
     let found = desired.outputs.iter().find(|it| *it.name == *name).map(|it| it.value.clone());
     let value = found.unwrap_or_else(Value::null);
     let view = workspace.state.view();

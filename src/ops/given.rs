@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::files::words;
 use super::settings::Settings;
+use super::written;
 use crate::lang::program::Program;
-use crate::model::{Code, Data, Diagnostic, Name, Origin, SourceId, Sources, Span, Type, Value};
+use crate::model::{Code, Diagnostic, Name, Origin, SourceId, Sources, Span, Type, Value};
 
 const COMMAND_LINE: &str = "--input";
 
@@ -127,8 +128,8 @@ pub fn inputs(program: &Program, given: &[GivenInput]) -> Result<BTreeMap<Name, 
             continue;
         }
         let value = match &it.content {
-            Content::Text(text) => parse(&input.ty, text, it.origin),
-            Content::Json(json) => from_json(json, it.origin),
+            Content::Text(text) => written::from_text(&input.ty, text, it.origin),
+            Content::Json(json) => written::from_json(&input.ty, json, it.origin),
             Content::Value(value) => Ok(value.clone()),
         };
         match value {
@@ -174,41 +175,4 @@ fn wrong_input(name: &str, ty: &Type, from: &str, why: &str, origin: Span) -> Di
     Code::WrongType
         .error(format!("input `{name}` takes {ty}, and what {from} gives is not one: {why}"))
         .label(origin, "given here")
-}
-
-/// A value for an input, written as in a program, but that a text needs no quotes.
-fn parse(ty: &Type, text: &str, origin: Span) -> Result<Value, String> {
-    if matches!(ty.bare(), Type::Text(_)) {
-        let value = Value::text(text).at(origin);
-        return Ok(if matches!(ty, Type::Secret(_)) { value.secret() } else { value });
-    }
-    if let Type::Literals(values) = ty.bare()
-        && let Some(value) = values.iter().find(|value| value.as_text() == Some(text))
-    {
-        return Ok(value.clone().at(origin));
-    }
-    crate::lang::literal(text, origin).or_else(|why| match serde_json::from_str::<serde_json::Value>(text) {
-        Ok(json) => from_json(&json, origin),
-        Err(_) => Err(why),
-    })
-}
-
-fn from_json(json: &serde_json::Value, origin: Span) -> Result<Value, String> {
-    let data = match json {
-        serde_json::Value::Null => Data::Null,
-        serde_json::Value::Bool(value) => Data::Bool(*value),
-        serde_json::Value::Number(number) => match number.as_i64() {
-            Some(value) => Data::Int(value),
-            None => Data::Number(number.to_string().parse().map_err(|_| format!("{number} does not fit a number"))?),
-        },
-        serde_json::Value::String(text) => Data::Text(text.as_str().into()),
-        serde_json::Value::Array(items) => {
-            Data::List(items.iter().map(|item| from_json(item, origin)).collect::<Result<Vec<_>, _>>()?.into())
-        }
-        serde_json::Value::Object(entries) => {
-            let fields = entries.iter().map(|(name, item)| Ok((name.as_str().into(), from_json(item, origin)?)));
-            Data::Map(std::sync::Arc::new(fields.collect::<Result<_, String>>()?))
-        }
-    };
-    Ok(Value::new(data, origin))
 }

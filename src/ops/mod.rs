@@ -34,6 +34,7 @@ pub mod testing;
 mod watched;
 pub mod why;
 pub mod workspace;
+pub mod written;
 
 /// The candidate that was probably meant, if one is near.
 pub fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<&'c str> {

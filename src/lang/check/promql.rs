@@ -30,6 +30,7 @@ struct Scan {
     open: Vec<char>,
     /// The most brackets that were open at once.
     deepest: usize,
+    operators: usize,
     quote: Option<char>,
     escaped: bool,
     /// The last characters that are no blanks, outside of strings.
@@ -49,6 +50,9 @@ impl Scan {
                 }
                 continue;
             }
+            let word_ends = self.word.len() > 1 && !(c.is_alphanumeric() || c == '_' || c == ':');
+            self.operators +=
+                usize::from("+-*/%^<>=".contains(c) || word_ends && ["and", "or", "unless", "atan2"].contains(&&*self.word));
             match c {
                 '"' | '\'' | '`' => self.quote = Some(c),
                 '(' | '[' | '{' => {
@@ -160,7 +164,7 @@ impl<'t> Checker<'t> {
             self.say(Code::Syntax.error(format!("this is no PromQL: {why}")).label(span, "does not parse"));
             failed = true;
         }
-        if !failed && let Err(why) = parse(&sample, scan.deepest) {
+        if !failed && let Err(why) = parse(&sample, &scan) {
             self.say(Code::Syntax.error(format!("this is no PromQL: {why}")).label(span, "does not parse"));
             failed = true;
         }
@@ -230,12 +234,16 @@ impl<'t> Checker<'t> {
 
 /// Reads a query by the grammar of Prometheus. What it may cost is bounded before it is begun: its length, how deep its brackets
 /// go, how many operators stand in a row.
-fn parse(query: &str, deepest: usize) -> Result<(), String> {
+fn parse(query: &str, scan: &Scan) -> Result<(), String> {
     if query.len() > 64 << 10 {
         return Err("it is longer than 64 KiB".into());
     }
-    if deepest > 100 {
+    if scan.deepest > 100 {
         return Err("its brackets are nested deeper than 100".into());
+    }
+    // The parser goes over what it has at each of them.
+    if scan.operators > 400 {
+        return Err("it has more than 400 operators".into());
     }
     // A chain of operators becomes a tree as deep as it is long, and trees are dropped as deep as they are.
     stacker::maybe_grow(48 << 20, 64 << 20, || promql_parser::parser::parse(query).map(drop)).map_err(|why| {
