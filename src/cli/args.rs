@@ -72,6 +72,8 @@ pub struct Global {
 pub enum Command {
     /// Find every mistake of the program
     Check(CheckArgs),
+    /// Run the tests of the stack, on simulated clouds and without network
+    Test(TestArgs),
     /// Lay out the source in its one form
     Fmt(FmtArgs),
     /// Put right what `check` is sure about, and show what changed
@@ -133,6 +135,25 @@ pub enum CheckFormat {
     Text,
     Json,
     Github,
+}
+
+#[derive(Args, Debug)]
+pub struct TestArgs {
+    /// Only tests whose name has this in it, or `*` for any text; `FILE` or `FILE:LINE` names them by their place
+    #[arg(value_name = "FILTER")]
+    pub filters: Vec<String>,
+    /// Name the tests, and run none
+    #[arg(long)]
+    pub list: bool,
+    /// Also which kinds, clauses, branches and outputs of the directory's components no test has expanded
+    #[arg(long)]
+    pub coverage: bool,
+    /// The results as JUnit's XML into a file
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Tests at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub parallel: Option<u32>,
 }
 
 #[derive(Args, Debug)]

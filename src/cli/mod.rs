@@ -8,6 +8,7 @@ mod draw;
 pub mod escape;
 mod exit;
 mod json;
+mod junit;
 mod output;
 pub mod plan_text;
 mod progress;

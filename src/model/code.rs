@@ -144,6 +144,8 @@ codes! {
     PolicyUndecided = 704,
     /// An exception of a policy stands for nothing.
     IdleException = 705,
+    /// A test does not come out as it says.
+    ExpectFailed = 710,
 
     /// There is no such environment, or several and none was named.
     UnknownEnvironment = 801,

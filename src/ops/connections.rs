@@ -158,7 +158,7 @@ impl Connections {
         let schema = platform.schema();
         if platform.cloud().is_some() || schema.kinds.values().all(|kind| kind.stored) {
             let inner = platform.connect(&provider.settings, &self.surroundings(platform))?;
-            return Ok(Arc::new(Mocked { inner, mocks: sandbox.mocks.clone() }));
+            return Ok(Arc::new(Mocked::new(inner, &provider.name, &sandbox.mocks, &sandbox.pretend)));
         }
         let pretended = sandbox.pretend.connection(&provider.name);
         let inner: Arc<dyn Connection> = match schema.kinds.values().any(|kind| kind.stored) {
@@ -168,7 +168,7 @@ impl Connections {
             }),
             false => pretended,
         };
-        Ok(Arc::new(Mocked { inner, mocks: sandbox.mocks.clone() }))
+        Ok(Arc::new(Mocked::new(inner, &provider.name, &sandbox.mocks, &sandbox.pretend)))
     }
 }
 

@@ -11,6 +11,7 @@ mod plan;
 mod sim;
 mod small;
 mod stored;
+mod test;
 
 use super::args::{Command, Global};
 use super::exit::Exit;
@@ -55,6 +56,7 @@ async fn in_time(command: Command, context: &Context<'_>) -> Result<Exit, Failur
 async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failure> {
     match command {
         Command::Check(args) => check::run(context, &args),
+        Command::Test(args) => test::run(context, &args),
         Command::Plan(args) => plan::run(context, &args).await,
         Command::Apply(args) => apply::apply(context, &args).await,
         Command::Destroy(args) => apply::destroy(context, &args).await,

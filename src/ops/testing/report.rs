@@ -32,7 +32,8 @@ pub struct TestResult {
 
 /// A step that was done.
 pub struct StepResult {
-    pub name: Name,
+    /// None: the test is its one step.
+    pub name: Option<Name>,
     /// `check`, `plan`, `apply` or `destroy`.
     pub act: &'static str,
     /// How many expectations held, and how many there are.

@@ -1,6 +1,7 @@
-//! The world that one test runs in: a state in memory, clouds in this process, time that jumps. Each step does in it what the
+//! The world that one test runs in: states in memory, clouds in this process, time that jumps. Each step does in it what the
 //! command of that name does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,11 +9,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::apply::Outcome;
 use crate::graph::resources::order_resources;
-use crate::lang::program::Program;
+use crate::lang::program::{Act, Program};
 use crate::model::{Diagnostic, Plan, Sources};
 use crate::ops::apply::{self, Stop};
 use crate::ops::author::Author;
 use crate::ops::connections::Sandbox;
+use crate::ops::consent;
 use crate::ops::desired::desired;
 use crate::ops::given::{Given, GivenInput};
 use crate::ops::plan;
@@ -24,16 +26,19 @@ use crate::providers::sim::{self, Faults, Mocks, Pretend};
 use crate::state::State;
 use crate::world::{SimulatedClock, World};
 
-/// When it is in every test, at its beginning.
+/// When it is in every test, at its beginning: 2026-01-01T00:00Z.
 const BEGINNING: jiff::Timestamp = jiff::Timestamp::constant(1_767_225_600, 0);
 
-/// What a step does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Act {
-    Check,
-    Plan,
-    Apply,
-    Destroy,
+/// What a step is told, beside what it does.
+#[derive(Default)]
+pub struct Told {
+    pub inputs: Vec<GivenInput>,
+    pub mocks: Mocks,
+    pub faults: Faults,
+    pub only: Vec<String>,
+    pub replace: Vec<String>,
+    /// Addresses whose loss of data is confirmed.
+    pub allow_destroy: Vec<String>,
 }
 
 /// What came of a step.
@@ -41,6 +46,8 @@ pub enum Act {
 pub struct Done {
     /// What was planned, where it came to that.
     pub plan: Option<Plan>,
+    /// The plan was begun to be made.
+    pub applied: bool,
     /// What was wrong; empty where all went well.
     pub errors: Vec<Diagnostic>,
     /// Texts that the errors point into.
@@ -49,8 +56,11 @@ pub struct Done {
 
 /// One test's world.
 pub struct TestWorld {
+    /// The environment that the step works in.
     pub workspace: Workspace,
     pub clock: Arc<SimulatedClock>,
+    /// Other environments that earlier steps worked in.
+    others: BTreeMap<String, Workspace>,
     clouds: Arc<sim::Clouds>,
     pretend: Arc<Pretend>,
 }
@@ -65,37 +75,45 @@ impl TestWorld {
         let settings = Settings {
             dir: settings.dir.clone(),
             clouds: Clouds::InProcess(sandbox),
-            world: world.clone(),
+            world,
             variable: Arc::new(|_| None),
             variables: Arc::new(|_| Vec::new()),
             parallel: None,
         };
-        let project = Project { program, sources, warnings: Vec::new(), given: Given::default(), inputs: Vec::new() };
-        let workspace = Workspace::over(settings, project, environment.to_owned(), State::memory(environment, &world));
-        TestWorld { workspace, clock, clouds, pretend }
+        let workspace = fresh(settings, environment, program, sources);
+        TestWorld { workspace, clock, others: BTreeMap::new(), clouds, pretend }
     }
 
-    /// What the steps from now on are given.
-    pub fn prepare(&mut self, program: Arc<Program>, inputs: Vec<GivenInput>, mocks: Mocks, faults: Faults) {
+    /// Goes to an environment, where everything is as an earlier step left it.
+    pub fn enter(&mut self, environment: &str, program: Arc<Program>) {
+        if self.workspace.environment != environment {
+            let known = self.others.remove(environment);
+            let (settings, sources) = (self.workspace.settings.clone(), self.workspace.sources().clone());
+            let there = known.unwrap_or_else(|| fresh(settings, environment, program.clone(), sources));
+            let here = std::mem::replace(&mut self.workspace, there);
+            self.others.insert(here.environment.clone(), here);
+        }
         self.workspace.project.program = program;
-        self.workspace.project.inputs = inputs;
-        let mocks = Arc::new(mocks);
-        self.clouds.set_faults(faults.clone());
-        self.pretend.set(mocks.clone(), faults);
-        let sandbox = Sandbox { clouds: self.clouds.clone(), pretend: self.pretend.clone(), mocks };
-        self.workspace.settings.clouds = Clouds::InProcess(sandbox);
     }
 
     /// Does a step.
-    pub async fn act(&mut self, act: Act) -> Done {
-        let sources = self.workspace.sources().clone();
-        let mut done = Done { sources, ..Done::default() };
+    pub async fn act(&mut self, act: Act, told: Told) -> Done {
+        let mut done = Done { sources: self.workspace.sources().clone(), ..Done::default() };
+        let Told { inputs, mocks, faults, .. } = &told;
+        self.workspace.project.inputs.clone_from(inputs);
+        let mocks = Arc::new(mocks.clone());
+        self.clouds.set_faults(faults.clone());
+        self.pretend.set(mocks.clone(), faults.clone());
+        let sandbox = Sandbox { clouds: self.clouds.clone(), pretend: self.pretend.clone(), mocks };
+        self.workspace.settings.clouds = Clouds::InProcess(sandbox);
         let result = match act {
             Act::Check => self.check(),
-            Act::Plan => self.plan(false, &mut done).await,
-            Act::Apply => self.make(false, &mut done).await,
-            Act::Destroy => self.make(true, &mut done).await,
+            Act::Plan => self.plan(false, &told, &mut done).await,
+            Act::Apply => self.make(false, &told, &mut done).await,
+            Act::Destroy => self.make(true, &told, &mut done).await,
         };
+        // What goes wrong goes wrong in the step, not while its expectations are looked at.
+        self.clouds.set_faults(Faults::default());
         if let Err(failure) = result {
             done.errors.extend(failure.diagnostics);
             done.sources = failure.sources;
@@ -109,14 +127,15 @@ impl TestWorld {
         order_resources(&desired.resources).map(drop).map_err(|circles| self.workspace.failure(circles))
     }
 
-    async fn plan(&self, destroy: bool, done: &mut Done) -> Result<(), Failure> {
-        let request = plan::Request { destroy, ..plan::Request::default() };
+    async fn plan(&self, destroy: bool, told: &Told, done: &mut Done) -> Result<(), Failure> {
+        let request =
+            plan::Request { only: told.only.clone(), replace: told.replace.clone(), destroy, ..plan::Request::default() };
         done.plan = Some(plan::make(&self.workspace, &request).await?.plan);
         Ok(())
     }
 
-    /// Settles, plans and makes; whoever writes a test agrees to losing data, and guards hold all the same.
-    async fn make(&mut self, destroy: bool, done: &mut Done) -> Result<(), Failure> {
+    /// Settles, plans and makes, as somebody would who said `--yes`.
+    async fn make(&mut self, destroy: bool, told: &Told, done: &mut Done) -> Result<(), Failure> {
         let request = apply::Request {
             command: if destroy { "destroy" } else { "apply" }.to_owned(),
             author: Author { who: "test".into(), host: "test".into(), commit: None },
@@ -125,10 +144,20 @@ impl TestWorld {
             grace: Duration::ZERO,
         };
         let connections = Arc::new(self.workspace.connections().await?);
-        let providers = desired(&self.workspace).map(|desired| desired.providers).unwrap_or_default();
-        apply::settle(&mut self.workspace, &connections, providers, &request).await?;
-        self.plan(destroy, done).await?;
-        let Some(plan) = done.plan.as_ref().filter(|plan| !plan.is_empty()) else { return Ok(()) };
+        if !self.workspace.state.view().open.is_empty() {
+            let providers = desired(&self.workspace).map(|desired| desired.providers).unwrap_or_default();
+            apply::settle(&mut self.workspace, &connections, providers, &request).await?;
+        }
+        self.plan(destroy, told, done).await?;
+        let Some(plan) = &done.plan else { return Ok(()) };
+        let losses = consent::unconfirmed(plan, &told.allow_destroy).map_err(|it| self.workspace.fail(it))?;
+        if !losses.is_empty() {
+            return Err(self.workspace.fail(refuse_losses(&losses)));
+        }
+        done.applied = true;
+        if plan.is_empty() {
+            return Ok(());
+        }
         let sources = self.workspace.sources().clone();
         apply::preflight(&connections, plan, &sources)?;
         let (events, _) = mpsc::unbounded_channel();
@@ -137,6 +166,20 @@ impl TestWorld {
         done.errors.extend(errors(&applied.outcome));
         Ok(())
     }
+}
+
+fn fresh(settings: Settings, environment: &str, program: Arc<Program>, sources: Arc<Sources>) -> Workspace {
+    let state = State::memory(environment, &settings.world);
+    let project = Project { program, sources, warnings: Vec::new(), given: Given::default(), inputs: Vec::new() };
+    Workspace::over(settings, project, environment.to_owned(), state)
+}
+
+/// As [`consent::refuse_losses`], with the way out that a test has.
+fn refuse_losses(losses: &[crate::model::Address]) -> Box<Diagnostic> {
+    let mut refused = consent::refuse_losses(losses);
+    let list = losses.iter().map(|it| format!("\"{}\"", it.as_str().replace('"', "\\\""))).collect::<Vec<_>>().join(", ");
+    refused.help = vec![format!("to lose it, write `allow_destroy = [{list}]` in the step; to expect it, `expect refused()`")];
+    refused
 }
 
 /// What was wrong with an apply, each with its address.

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
-use super::sandbox::{Act, Done, TestWorld};
+use super::sandbox::{Done, TestWorld, Told};
 use crate::lang;
+use crate::lang::program::Act;
 use crate::model::{Action, Sources};
 use crate::ops::settings::{Clouds, Settings};
 use crate::providers::registry;
-use crate::providers::sim::{Faults, Mocks};
+use crate::providers::sim::Faults;
 use crate::world::World;
 
 const SHOP: &str = r#"
@@ -39,25 +40,29 @@ fn world(environment: &str) -> TestWorld {
     TestWorld::new(&settings, "a test", environment, program, checked.sources)
 }
 
-fn act(world: &mut TestWorld, act: Act) -> Done {
+fn act(world: &mut TestWorld, act: Act, told: Told) -> Done {
     let clock = world.clock.clone();
-    clock.run(world.act(act)).expect("nothing waits for ever")
+    clock.run(world.act(act, told)).expect("nothing waits for ever")
 }
 
-fn faults(world: &mut TestWorld, json: &str) {
-    let program = world.workspace.project.program.clone();
-    world.prepare(program, Vec::new(), Mocks::new(), Faults::parse("test", json).expect("they exist"));
+fn faults(json: &str) -> Told {
+    Told { faults: Faults::parse("test", json).expect("they exist"), ..losing_all() }
+}
+
+/// Whatever is lost is meant to be.
+fn losing_all() -> Told {
+    Told { allow_destroy: vec!["database.main".into(), "cache.sessions".into()], ..Told::default() }
 }
 
 #[test]
 fn an_environment_is_made_seen_and_destroyed_without_leaving_the_process() {
     for environment in ["local", "cloud"] {
         let mut world = world(environment);
-        let made = act(&mut world, Act::Apply);
+        let made = act(&mut world, Act::Apply, losing_all());
         assert!(made.errors.is_empty(), "{environment}: {:?}", made.errors);
-        let again = act(&mut world, Act::Plan).plan.expect("it is planned");
+        let again = act(&mut world, Act::Plan, losing_all()).plan.expect("it is planned");
         assert!(again.is_empty(), "{environment}: {:?}", again.changes);
-        let gone = act(&mut world, Act::Destroy);
+        let gone = act(&mut world, Act::Destroy, losing_all());
         assert!(gone.errors.is_empty(), "{environment}: {:?}", gone.errors);
         assert!(world.workspace.state.view().records.is_empty(), "{environment}");
     }
@@ -70,14 +75,12 @@ fn what_a_fault_interrupts_the_next_apply_carries_on() {
             let mut world = world(environment);
             let json =
                 format!(r#"{{ "faults": [ {{ "provider": "{provider}", "method": "POST", "skip": 1, "do": {fault} }} ] }}"#);
-            faults(&mut world, &json);
-            let stopped = act(&mut world, Act::Apply);
+            let stopped = act(&mut world, Act::Apply, faults(&json));
             // What was done and not answered is found again at once.
             assert_eq!(stopped.errors.is_empty(), fault.contains("drop_after"), "{environment} {fault}: {:?}", stopped.errors);
-            faults(&mut world, "{}");
-            let carried = act(&mut world, Act::Apply);
+            let carried = act(&mut world, Act::Apply, losing_all());
             assert!(carried.errors.is_empty(), "{environment} {fault}: {:?}", carried.errors);
-            let plan = act(&mut world, Act::Plan).plan.expect("it is planned");
+            let plan = act(&mut world, Act::Plan, losing_all()).plan.expect("it is planned");
             assert!(plan.is_empty(), "{environment} {fault}: {:?}", plan.changes);
         }
     }
@@ -87,7 +90,7 @@ fn what_a_fault_interrupts_the_next_apply_carries_on() {
 fn equal_tests_make_equal_plans() {
     let plan = || {
         let mut world = world("cloud");
-        let made = act(&mut world, Act::Apply);
+        let made = act(&mut world, Act::Apply, losing_all());
         (made.plan.expect("it is planned").id, world.workspace.state.view().outputs.len())
     };
     assert_eq!(plan(), plan());
@@ -96,7 +99,7 @@ fn equal_tests_make_equal_plans() {
 #[test]
 fn a_plan_of_nothing_creates_all() {
     let mut world = world("cloud");
-    let plan = act(&mut world, Act::Plan).plan.expect("it is planned");
+    let plan = act(&mut world, Act::Plan, losing_all()).plan.expect("it is planned");
     assert!(plan.changes.iter().all(|change| matches!(change.action, Action::Create | Action::Run)));
-    assert!(act(&mut world, Act::Check).errors.is_empty());
+    assert!(act(&mut world, Act::Check, losing_all()).errors.is_empty());
 }

@@ -19,5 +19,5 @@ mod tests;
 pub use attach::Simulation;
 pub use clouds::{Clouds, InProcess};
 pub use faults::{Fault, Faults, Rule, glob};
-pub use pretend::{Mocked, Mocks, Pretend};
+pub use pretend::{Mock, Mocked, Mocks, Pretend};
 pub use server::Server;

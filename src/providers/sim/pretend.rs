@@ -18,8 +18,19 @@ use crate::model::{Address, Code, Kind, Name, ProviderName, Type};
 use crate::providers::contract::{Answer, Call, CallAction, CallError, Connection, Found, Receipt};
 use crate::world::World;
 
-/// Attributes that tests decide, by kind: they win over whatever a platform says.
-pub type Mocks = BTreeMap<Name, Fields>;
+/// Attributes that tests decide: they win over whatever a platform says, the last one of those that fit.
+pub type Mocks = Vec<Mock>;
+
+#[derive(Clone)]
+pub struct Mock {
+    /// Whose attributes they are. Nobody knows the address of a data source.
+    pub fits: Arc<dyn Fn(&Kind, Option<&Address>) -> bool + Send + Sync>,
+    pub fields: Fields,
+}
+
+fn mocked(mocks: &Mocks, kind: &Kind, address: Option<&Address>) -> Fields {
+    mocks.iter().filter(|mock| (mock.fits)(kind, address)).flat_map(|mock| mock.fields.clone()).collect()
+}
 
 /// Everything that exists on pretended platforms, for one run.
 pub struct Pretend {
@@ -32,6 +43,8 @@ struct Inner {
     objects: BTreeMap<Place, Object>,
     /// How often something was made at an address.
     made: BTreeMap<Address, u32>,
+    /// Whose objects are at which address: also of those that simulated clouds have.
+    addresses: BTreeMap<Place, Address>,
     mocks: Arc<Mocks>,
     faults: Faults,
 }
@@ -72,10 +85,15 @@ struct Account {
     provider: ProviderName,
 }
 
+/// Where an object is found again.
+fn place(provider: &ProviderName, kind: &Kind, attributes: &Fields) -> Place {
+    let id = attributes.get(&kind.id).map(|id| id.as_text().map_or_else(|| id.to_literal(), str::to_owned));
+    (provider.clone(), kind.name.clone(), id.unwrap_or_default())
+}
+
 impl Account {
     fn place(&self, kind: &Kind, attributes: &Fields) -> Place {
-        let id = attributes.get(&kind.id).map(|id| id.as_text().map_or_else(|| id.to_literal(), str::to_owned));
-        (self.provider.clone(), kind.name.clone(), id.unwrap_or_default())
+        place(&self.provider, kind, attributes)
     }
 
     /// Waits and fails as the faults say; what is left comes after the effect.
@@ -111,8 +129,7 @@ impl Account {
         *made += 1;
         let seed = format!("{} {made}", call.address);
         let mut attributes = complete(&call.kind, inputs, &seed);
-        let mocked = inner.mocks.get(&call.kind.name);
-        attributes.extend(mocked.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+        attributes.extend(mocked(&inner.mocks, &call.kind, Some(&call.address)));
         // One name for two objects is no name: the second gets another.
         if let Some(id) = attributes.get(&call.kind.id).and_then(Value::as_text).map(str::to_owned) {
             let mut number = 2;
@@ -218,23 +235,34 @@ impl Connection for Account {
     }
 }
 
-/// A connection whose answers are changed by what tests decide; for kinds that something else stands for.
+/// A connection whose answers are changed by what tests decide.
 pub struct Mocked {
-    pub inner: Arc<dyn Connection>,
-    pub mocks: Arc<Mocks>,
+    inner: Arc<dyn Connection>,
+    provider: ProviderName,
+    mocks: Arc<Mocks>,
+    all: Arc<Pretend>,
 }
 
 impl Mocked {
+    pub fn new(inner: Arc<dyn Connection>, provider: &ProviderName, mocks: &Arc<Mocks>, all: &Arc<Pretend>) -> Mocked {
+        Mocked { inner, provider: provider.clone(), mocks: mocks.clone(), all: all.clone() }
+    }
+
+    /// Lays what tests decide over what an object says of itself, but for its name, by which it is found again.
     fn lay(&self, kind: &Kind, mut attributes: Fields) -> Fields {
-        for (name, value) in self.mocks.get(&kind.name).into_iter().flatten().filter(|(name, _)| **name != kind.id) {
-            attributes.insert(name.clone(), value.clone());
+        if !self.mocks.is_empty() {
+            let address = self.all.lock().addresses.get(&place(&self.provider, kind, &attributes)).cloned();
+            let mocked = mocked(&self.mocks, kind, address.as_ref());
+            attributes.extend(mocked.into_iter().filter(|(name, _)| *name != kind.id));
         }
         attributes
     }
 
-    fn lay_over(&self, kind: &Kind, mut answer: Answer) -> Answer {
+    fn lay_over(&self, call: &Call, mut answer: Answer) -> Answer {
         if !answer.attributes.is_empty() {
-            answer.attributes = self.lay(kind, answer.attributes);
+            let place = place(&self.provider, &call.kind, &answer.attributes);
+            self.all.lock().addresses.insert(place, call.address.clone());
+            answer.attributes = self.lay(&call.kind, answer.attributes);
         }
         answer
     }
@@ -250,17 +278,18 @@ impl Connection for Mocked {
     async fn read(&self, kind: &Kind, known: &Fields) -> Result<Option<Fields>, CallError> {
         let read = self.inner.read(kind, known).await?;
         // What a test decides of a data source need not exist anywhere.
-        let read = read.or_else(|| (kind.data && self.mocks.contains_key(&kind.name)).then(|| complete(kind, known, &kind.name)));
+        let decided = || kind.data && self.mocks.iter().any(|mock| (mock.fits)(kind, None));
+        let read = read.or_else(|| decided().then(|| complete(kind, known, &kind.name)));
         Ok(read.map(|it| self.lay(kind, it)))
     }
 
     async fn perform(&self, call: &Call) -> Result<Answer, CallError> {
-        Ok(self.lay_over(&call.kind, self.inner.perform(call).await?))
+        Ok(self.lay_over(call, self.inner.perform(call).await?))
     }
 
     async fn find(&self, call: &Call) -> Result<Found, CallError> {
         Ok(match self.inner.find(call).await? {
-            Found::Done(answer) => Found::Done(self.lay_over(&call.kind, answer)),
+            Found::Done(answer) => Found::Done(self.lay_over(call, answer)),
             other => other,
         })
     }

@@ -264,8 +264,9 @@ async fn faults_and_mocks_reach_a_pretended_platform() {
     let pretend = Pretend::new(&world);
     let faults = r#"{ "faults": [ { "provider": "local", "method": "POST", "count": 1, "do": "drop_after" } ] }"#;
     let faults = Faults::parse("test", faults).expect("they exist");
-    let mocks = Mocks::from([("local.process".into(), Fields::from([("log".into(), Value::text("/log"))]))]);
-    pretend.set(std::sync::Arc::new(mocks), faults);
+    let fits = Arc::new(|kind: &crate::model::Kind, _: Option<&_>| &*kind.name == "local.process");
+    let mock = Mock { fits, fields: Fields::from([("log".into(), Value::text("/log"))]) };
+    pretend.set(Arc::new(vec![mock]), faults);
     let rig = Rig::new("fly", vec![("org", "acme")]);
     let connection = pretend.connection(&crate::model::ProviderName::parse("local"));
     let kind = registry::provider("local").expect("it is built in").schema().kinds["process"].clone();
