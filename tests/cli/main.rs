@@ -61,6 +61,22 @@ impl Stack {
 const STACK: &[u8] = b"stack odd { language = 1 }\nenvironment local { on = local }\n";
 
 #[test]
+fn the_examples_of_the_guide_to_tests_pass() {
+    let guide = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/testing.md")).expect("it can be read");
+    let around = b"stack guide { language = 1 }\nprovider fly { org = \"acme\", region = \"cdg\" }\n\
+        environment local { on = local }\nenvironment production { on = fly, protect = true }\n";
+    let examples: Vec<&str> = guide.split("```stack\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 4, "{} examples", examples.len());
+    for example in examples {
+        let stack = Stack::with(&[("main.stack", around), ("example.stack", example.as_bytes())]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stackwright"));
+        let output = command.current_dir(stack.dir.path()).arg("test").env_clear().output().expect("the program runs");
+        let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
+        assert!(output.status.success() && said.contains(" passed in"), "{example}\n{said}");
+    }
+}
+
+#[test]
 fn a_file_of_20_mib_is_refused_without_being_read() {
     let comment = vec![b'#'; 20 << 20];
     let stack = Stack::with(&[("main.stack", STACK), ("large.stack", &comment)]);

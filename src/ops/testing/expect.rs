@@ -1,6 +1,6 @@
 //! Expectations: whether they hold, and what is said of those that do not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::sandbox::Done;
 use crate::expand::rules::{Leaf, Rules};
@@ -223,6 +223,26 @@ fn differs(left: &Value, right: &Value, at: String) -> Option<String> {
     }
 }
 
+/// Of one expectation in many rounds only the first are said, and how many there are.
+fn few(missed: &[Diagnostic]) -> Vec<Diagnostic> {
+    const SAID: usize = 3;
+    let mut said: Vec<Diagnostic> = Vec::new();
+    let mut times: BTreeMap<Option<Span>, usize> = BTreeMap::new();
+    for it in missed {
+        let times = times.entry(it.span()).or_default();
+        *times += 1;
+        if *times <= SAID {
+            said.push(it.clone());
+        }
+    }
+    for it in said.iter_mut().rev() {
+        if let Some(times) = times.remove(&it.span()).filter(|times| *times > SAID) {
+            it.notes.push(("note", format!("{} more rounds do not hold", times - SAID)));
+        }
+    }
+    said
+}
+
 /// Errors of the step that no expectation is about.
 pub fn unexpected(errors: &[Diagnostic], looked: &Looked) -> Vec<Diagnostic> {
     let is_expected = |error: &&Diagnostic| looked.failures.iter().any(|(failing, _)| failing.is(error));
@@ -245,7 +265,7 @@ pub fn missed(done: &Done, looked: &Looked, act: &str) -> (Vec<(bool, Diagnostic
         let text = format!("the step was to fail with {}, and {came}", failing.words());
         missed.push((true, Code::ExpectFailed.error(text).label(*span, "did not come")));
     }
-    missed.extend(looked.missed.iter().map(|it| (false, it.clone())));
+    missed.extend(few(&looked.missed).into_iter().map(|it| (false, it)));
     if looked.unseen > 0 && missed.is_empty() {
         let text = "the step failed as it should, and its other expectations have nothing to look at";
         missed.push((false, Code::ExpectFailed.error(text).help("put them into a step of their own")));

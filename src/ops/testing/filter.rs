@@ -14,11 +14,11 @@ pub fn choose(
     environment: Option<&str>,
     filters: &[String],
 ) -> Result<Vec<usize>, Box<Diagnostic>> {
-    let named = |filter: &str, test: &Test| {
-        by_place(filter, test, sources) || glob(&format!("*{filter}*"), &test.name)
-    };
+    let mut named: Vec<bool> = vec![filters.is_empty(); program.tests.len()];
     for filter in filters {
-        if !program.tests.iter().any(|test| named(filter, test)) {
+        let mut fits = by_place(filter, program, sources);
+        fits.extend(by_name(filter, program));
+        if fits.is_empty() {
             let near = crate::ops::nearest(filter, program.tests.iter().map(|test| &*test.name));
             let near = near.map(|name| format!("a test with a similar name exists: \"{name}\""));
             return Err(Box::new(
@@ -28,26 +28,36 @@ pub fn choose(
                     .help("`stackwright test --list` names all"),
             ));
         }
+        fits.into_iter().for_each(|at| named[at] = true);
     }
-    let chosen = program.tests.iter().enumerate().filter(|(_, test)| {
-        let here = environment.is_none_or(|name| runs_in(test, name));
-        here && (filters.is_empty() || filters.iter().any(|filter| named(filter, test)))
-    });
-    Ok(chosen.map(|(at, _)| at).collect())
+    let here = |test: &Test| environment.is_none_or(|name| runs_in(test, name));
+    Ok((0..program.tests.len()).filter(|at| named[*at] && here(&program.tests[*at])).collect())
 }
 
-fn by_place(filter: &str, test: &Test, sources: &Sources) -> bool {
-    let Some(place) = sources.place(test.span) else { return false };
-    match filter.rsplit_once(':') {
-        Some((file, line)) => {
-            let line = line.parse().ok();
-            *place.file == *file && line.is_some_and(|line: u32| (place.line..=place.end_line).contains(&line))
-        }
-        None => *place.file == *filter,
+/// Tests of that file; with a line, the last one that begins there or before.
+fn by_place(filter: &str, program: &Program, sources: &Sources) -> Vec<usize> {
+    let (file, line) = match filter.rsplit_once(':') {
+        Some((file, line)) => match line.parse::<u32>() {
+            Ok(line) => (file, Some(line)),
+            Err(_) => return Vec::new(),
+        },
+        None => (filter, None),
+    };
+    let begins = |test: &Test| sources.place(test.span).filter(|place| *place.file == *file).map(|place| place.line);
+    let all = program.tests.iter().enumerate().filter_map(|(at, test)| Some((begins(test)?, at)));
+    match line {
+        None => all.map(|(_, at)| at).collect(),
+        Some(line) => all.filter(|(begins, _)| *begins <= line).max().map(|(_, at)| at).into_iter().collect(),
     }
 }
 
 /// Whether any step of it does.
 fn runs_in(test: &Test, environment: &str) -> bool {
     test.steps.iter().any(|step| step.setting.environment.as_ref().is_none_or(|(name, _)| **name == *environment))
+}
+
+/// Tests whose name has this in it.
+fn by_name<'p>(part: &str, program: &'p Program) -> impl Iterator<Item = usize> + 'p {
+    let pattern = format!("*{part}*");
+    program.tests.iter().enumerate().filter(move |(_, test)| glob(&pattern, &test.name)).map(|(at, _)| at)
 }

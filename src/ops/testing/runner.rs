@@ -128,6 +128,9 @@ impl Running<'_> {
         let unexpected = expect::unexpected(&done.errors, &looked);
         let failed = !unexpected.is_empty();
         for diagnostic in unexpected {
+            let doing = format!("{} in {}", word(step.act), world.workspace.environment);
+            let doing = step.name.as_ref().map_or(doing.clone(), |name| format!("`{name}`, {doing}"));
+            let diagnostic = diagnostic.fact("step", doing);
             self.result.problems.push(Problem { step: name.clone(), diagnostic, sources: done.sources.clone() });
         }
         let (missed, held) = expect::missed(&done, &looked, word(step.act));
