@@ -105,9 +105,8 @@ fn one(names: &Rules<'_, '_>, expect: &Expect, locals: &[(Slot, Value)], sources
 }
 
 fn undecided(span: Span, value: Option<&Value>) -> Diagnostic {
-    let mut diagnostic = Code::ExpectFailed
-        .error("the expectation reads what is known only after apply")
-        .label(span, "cannot be decided");
+    let mut diagnostic =
+        Code::ExpectFailed.error("the expectation reads what is known only after apply").label(span, "cannot be decided");
     if let Some(Data::Unknown(unknown)) = value.map(|it| &it.data) {
         let waits: Vec<String> = unknown.waits_for.iter().take(3).map(|address| format!("`{address}`")).collect();
         diagnostic = diagnostic.fact("waits", format!("for {}", waits.join(", ")));
@@ -155,7 +154,9 @@ fn wrong(names: &Rules<'_, '_>, expr: &Expr, locals: &[(Slot, Value)], sources: 
             let mut diagnostic = diagnostic;
             for argument in arguments.iter().flatten().filter(|it| !matches!(bare(it).kind, ExprKind::Literal(_))) {
                 if let Ok(value) = eval(argument) {
-                    let text = sources.get(argument.span.source).and_then(|it| it.text.get(argument.span.start as usize..argument.span.end as usize));
+                    let text = sources
+                        .get(argument.span.source)
+                        .and_then(|it| it.text.get(argument.span.start as usize..argument.span.end as usize));
                     diagnostic = diagnostic.fact("value", format!("{} = {}", text.unwrap_or("argument"), shown(&value)));
                 }
             }

@@ -71,7 +71,9 @@ fn rule(provider: &Name, value: &Value) -> Option<Rule> {
     let text = |name: &str| Some(fields.get(name)?.as_text()?.to_owned());
     let count = |name: &str| fields.get(name)?.as_int().map(|it| u32::try_from(it).unwrap_or(0));
     let share = match fields.get("share").map(|it| &it.data) {
-        Some(Data::Percent(share) | Data::Number(share)) => (share * rust_decimal::Decimal::ONE_THOUSAND).try_into().unwrap_or(1000),
+        Some(Data::Percent(share) | Data::Number(share)) => {
+            (share * rust_decimal::Decimal::ONE_THOUSAND).try_into().unwrap_or(1000)
+        }
         _ => 1000,
     };
     let Data::Variant(label, of) = &fields.get("do")?.data else { return None };
