@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{Address, Code, Diagnostic, Fields, Name, Record, Value};
-use crate::state::log::RunHeader;
+use crate::state::log::{Revealed, RunHeader, reveal_of};
 use crate::state::{Body, OperationId, OutcomeResult, RecordWrite, Revision, State, View};
 
 /// One revision as its apply went.
@@ -16,6 +16,8 @@ pub struct RevisionDetail {
     /// By address.
     pub changes: Vec<Changed>,
     pub outputs: Vec<OutputDiff>,
+    /// Secrets that it opened.
+    pub reveals: Vec<Revealed>,
     /// Entries of the run that are void, and why.
     pub void: Vec<(u64, String)>,
 }
@@ -88,6 +90,7 @@ pub async fn show(state: &State, number: u64) -> Result<RevisionDetail, Box<Diag
     Ok(RevisionDetail {
         outputs: output_diffs(&outputs_before, &revision.outputs),
         changes: story.told(&view),
+        reveals: entries[..=closing].iter().filter(|entry| entry.header.run == run).filter_map(reveal_of).collect(),
         void: view.void.iter().filter(|(sequence, _)| of_run(sequence)).cloned().collect(),
         revision,
         run: header,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::model::{Address, Diagnostic};
-use crate::state::log::{RunHeader, lease_of, revision_of};
+use crate::state::log::{Revealed, RunHeader, lease_of, reveal_of, revision_of};
 use crate::state::{Body, RecordWrite, Revision, State};
 
 /// One revision and the run that made it.
@@ -14,6 +14,8 @@ pub struct Past {
     pub revision: Arc<Revision>,
     /// What the run said of itself when it began: who, where, from which commit.
     pub run: RunHeader,
+    /// Secrets that the run opened.
+    pub reveals: Vec<Revealed>,
 }
 
 /// All revisions, or those whose runs wrote about one of `addresses` (or what lies inside of them). Needs no key.
@@ -26,16 +28,21 @@ pub async fn history(state: &State, addresses: &[Address]) -> Result<Vec<Past>, 
         about.get_or_insert_default().extend(runs);
     }
     let mut leases = std::collections::BTreeMap::new();
+    let mut reveals: std::collections::BTreeMap<u64, Vec<Revealed>> = std::collections::BTreeMap::new();
     let mut past = Vec::new();
     for entry in &entries {
         if let Some(lease) = lease_of(entry) {
             leases.insert(lease.run, lease.header);
         }
+        if let Some(revealed) = reveal_of(entry) {
+            reveals.entry(entry.header.run).or_default().push(revealed);
+        }
         if let Some(revision) = revision_of(entry)
             && about.as_ref().is_none_or(|runs| runs.contains(&revision.run))
         {
             let run = leases.get(&revision.run).cloned().unwrap_or_default();
-            past.push(Past { revision: Arc::new(revision), run });
+            let reveals = reveals.get(&revision.run).cloned().unwrap_or_default();
+            past.push(Past { revision: Arc::new(revision), run, reveals });
         }
     }
     Ok(past)

@@ -10,6 +10,7 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
+pub use crate::state::log::Revealed;
 pub use blame::{Blame, blame};
 pub use changes::{CallMade, Changed, FieldDiff, OutputDiff, RevisionDetail, diff, show};
 pub use history::{Past, addresses, history};

@@ -144,6 +144,9 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
             "changes": changes,
             "outputs": outputs,
             "remarks": remarks,
+            "reveals": plan.reveals.iter().map(|it| json!({
+                "span": span(it.span, sources), "reason": it.reason, "instance": it.instance.as_ref().map(|it| it.as_str()),
+            })).collect::<Vec<_>>(),
             "warnings": warnings,
             "errors": errors,
             "refused": plan.is_refused(),

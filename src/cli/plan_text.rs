@@ -329,6 +329,13 @@ impl View<'_> {
             let line = format!("! {}  differs in {}, which the source does not set", drift.address, fields.join(", "));
             out.push_str(&format!("{}\n", self.terminal.paint(Ink::Quiet, Escaped(&line))));
         }
+        for reveal in &self.plan.reveals {
+            let place = self.sources.place(reveal.span).map(|it| it.to_string()).unwrap_or_default();
+            let of = reveal.instance.as_ref().map(|it| format!(" in {it}")).unwrap_or_default();
+            let line = format!("! reveals a secret{of}: {}", reveal.reason);
+            let line = self.terminal.paint(Ink::Change, Escaped(&line));
+            out.push_str(&format!("{}\n", spread(&self.terminal, &line, &self.terminal.paint(Ink::Quiet, place))));
+        }
         for (address, edge) in &self.plan.dropped {
             let line = format!("order between {address} and {} is dropped: they know each other", edge.to);
             out.push_str(&format!("{}\n", self.terminal.paint(Ink::Quiet, Escaped(&line))));

@@ -23,6 +23,11 @@ impl Evaluator<'_> {
         }
         let given = || values.iter().enumerate().filter_map(|(at, value)| Some((def.param(at)?, value.as_ref()?)));
         let of: Vec<&Value> = values.iter().flatten().collect();
+        if def.reveals
+            && let Some(reason) = values.get(1).and_then(|it| it.as_ref()).and_then(Value::as_text)
+        {
+            self.names.reveals(reason, span);
+        }
         let secret = !def.reveals && given().any(|(param, value)| builtins::taints(&param.shape, value));
         if given().any(|(param, value)| builtins::waits(&param.shape, value)) {
             let left = values.iter().map(|value| value.as_ref().map(|it| self.expression(it, span)).transpose());

@@ -53,6 +53,9 @@ pub trait Names {
 
     fn budget(&self) -> &Budget;
 
+    /// A secret is opened at this place, for this reason, now or when it is known.
+    fn reveals(&self, _reason: &str, _span: Span) {}
+
     /// How near a source is to whoever runs the program: the text that a value is said to come from is the nearest one that took
     /// part. 0 for the engine, more for the library, for the user's files, for a value that was given from outside.
     fn nearness(&self, source: SourceId) -> u8;

@@ -49,6 +49,7 @@ pub struct Expander<'p> {
     pub resources: RefCell<Vec<DesiredResource>>,
     pub errors: RefCell<Vec<Diagnostic>>,
     said: RefCell<FxHashSet<(Code, String, Span)>>,
+    pub reveals: RefCell<BTreeSet<crate::model::desired::Reveal>>,
     pub warnings: RefCell<Vec<Diagnostic>>,
     pub branches: RefCell<std::collections::BTreeSet<(Span, bool)>>,
     /// What is being computed: its name, and the place that asked for it.
@@ -81,6 +82,7 @@ impl<'p> Expander<'p> {
             resources: RefCell::default(),
             errors: RefCell::default(),
             said: RefCell::default(),
+            reveals: RefCell::default(),
             warnings: RefCell::default(),
             branches: RefCell::default(),
             busy: RefCell::default(),

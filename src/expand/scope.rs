@@ -7,6 +7,7 @@ use super::expander::{Expander, silent};
 use super::frame::{Frame, Key};
 use super::naming;
 use crate::eval::{Budget, Callee, Names, Outcome, Outside, fit};
+use crate::model::desired::Reveal;
 use crate::model::expr::{ExprKind, Member, Reference, Scope as LetScope};
 use crate::model::schema::Given;
 use crate::model::value::{Network, Reference as InstanceRef, Unknown};
@@ -141,6 +142,11 @@ impl<'p> Names for Scope<'_, 'p> {
 
     fn budget(&self) -> &Budget {
         &self.all.budget
+    }
+
+    fn reveals(&self, reason: &str, span: Span) {
+        let instance = self.frame.address.clone();
+        self.all.reveals.borrow_mut().insert(Reveal { span, reason: reason.to_owned(), instance });
     }
 
     fn nearness(&self, source: SourceId) -> u8 {

@@ -57,7 +57,18 @@ pub struct Desired {
     pub branches: BTreeSet<(Span, bool)>,
     /// Objects that exist already, and which resources they are to become.
     pub adopt: Vec<Adoption>,
+    /// Secrets that the program opens, by place.
+    pub reveals: Vec<Reveal>,
     pub warnings: Vec<Diagnostic>,
+}
+
+/// A `reveal(x, "reason")` that took part.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Reveal {
+    pub span: Span,
+    pub reason: String,
+    /// The instance in whose component it stands; `None` in the stack itself.
+    pub instance: Option<Address>,
 }
 
 #[derive(Clone, Debug)]

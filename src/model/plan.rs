@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::canonical::Digest;
-use super::desired::{DesiredOutput, DesiredProvider, DesiredResource, Edge, ProviderName};
+use super::desired::{DesiredOutput, DesiredProvider, DesiredResource, Edge, ProviderName, Reveal};
 use super::expr::Step;
 use super::record::Record;
 use super::schema::{Kind, ReplaceOrder};
@@ -52,6 +52,8 @@ pub struct Plan {
     pub warnings: Vec<Diagnostic>,
     /// Facts for people about instances: address and remark.
     pub remarks: Vec<(Address, String)>,
+    /// Secrets that the program opens, for the reasons that it gives.
+    pub reveals: Vec<Reveal>,
     /// Drift that changes nothing planned.
     pub notices: Vec<Drift>,
     /// What the policies say, in the order of the program: they can stop a plan, never change it.

@@ -13,11 +13,13 @@ use super::project::Failure;
 use super::workspace::Workspace;
 use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
 pub use crate::apply::{Event, Recovered, StepName, Stop};
+use crate::model::desired::Reveal;
 use crate::model::{Action, Address, Code, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
 pub use crate::plan::Half;
 use crate::plan::check_fits;
 use crate::providers::registry;
-use crate::state::{JudgedPolicy, Revision, Run, RunHeader, Settlement};
+use crate::state::log::Revealed;
+use crate::state::{Body, JudgedPolicy, Revision, Run, RunHeader, Settlement};
 
 /// How to apply.
 #[derive(Clone, Debug)]
@@ -124,7 +126,7 @@ pub async fn make(
     let is_first = plan.store.is_empty() && view.revision == 0 && view.records.is_empty();
     let store = view.store_id().map(|id| id.to_string()).unwrap_or_default();
     let world = workspace.settings.world.clone();
-    let journal = Journal::new(run, world.clone());
+    let journal = Journal::new(run.clone(), world.clone());
     let base = (view.revision > 0).then_some(view.revision);
     let fits = match check_fits(plan, if is_first { "" } else { &store }, base, &view.records) {
         Ok(()) => elsewhere::check_fits(workspace, plan).await,
@@ -134,6 +136,8 @@ pub async fn make(
         journal.release().await.map_err(fail)?;
         return Err(fail(stale));
     }
+    // Before anything is done: what a run opens is known even if it is killed.
+    run.append(plan.reveals.iter().map(|it| revealed(it, sources, request)).collect()).await.map_err(fail)?;
     let blocked = view.open.values().filter_map(|open| Some((open.intent.address.clone(), open.flagged.clone()?))).collect();
     let connect: Arc<dyn Connect> = Arc::new(connections.for_store(&store));
     let surroundings = Surroundings {
@@ -157,6 +161,15 @@ pub async fn make(
     };
     workspace.state.refresh().await.map_err(fail)?;
     Ok(Applied { outcome, run: journal.run(), revision })
+}
+
+fn revealed(reveal: &Reveal, sources: &Sources, request: &Request) -> Body {
+    Body::Reveal(Revealed {
+        place: sources.place(reveal.span).map(|it| it.to_string()).unwrap_or_default(),
+        reason: reveal.reason.clone(),
+        instance: reveal.instance.clone(),
+        who: request.author.who.clone(),
+    })
 }
 
 /// What a change writes: its own address, and where it came from.

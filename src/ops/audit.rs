@@ -4,7 +4,7 @@ use super::project::Failure;
 use super::settings::Settings;
 use super::stored::{self, Stored};
 use crate::audit;
-pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, RevisionDetail, Verification};
+pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, Revealed, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
 pub use crate::state::JudgedPolicy;
 

@@ -51,6 +51,9 @@ pub fn secrets(program: &Program, given: &Given, settings: &Settings) -> Result<
     if !errors.is_empty() {
         return Err(errors);
     }
+    if !names.is_empty() {
+        crate::world::guard_memory();
+    }
     for name in names {
         let by_default = settings.own_dir().join("secrets").join(&*name);
         let text = match (flags.get(&*name), (settings.variable)(&format!("STACK_SECRET_{name}")), local.get(&*name)) {

@@ -406,6 +406,7 @@ impl<'a> Planner<'a> {
             dropped: ordered.dropped,
             warnings: self.warnings,
             remarks,
+            reveals: self.desired.reveals,
             notices,
             policies: Vec::new(),
         };

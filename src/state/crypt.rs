@@ -143,7 +143,7 @@ impl KeyRing {
             place: path.display().to_string(),
             what: "this is not a key of a state".into(),
         })?;
-        forbid_core_dumps();
+        crate::world::guard_memory();
         Ok(Some(self.keys.get_or_init(|| Arc::new(keys)).clone()))
     }
 
@@ -190,15 +190,6 @@ fn parse(text: &[u8]) -> Option<Keys> {
 
 fn unavailable(verb: &str, path: &Path, error: &std::io::Error) -> StoreError {
     StoreError::Unavailable { what: format!("{verb} {}", path.display()), why: error.to_string() }
-}
-
-/// A process that holds keys leaves no image of its memory behind.
-fn forbid_core_dumps() {
-    use rustix::process::{Resource, getrlimit, setrlimit};
-    let mut limit = getrlimit(Resource::Core);
-    limit.current = Some(0);
-    // Where that is not allowed there is nothing that we could do better.
-    let _ = setrlimit(Resource::Core, limit);
 }
 
 /// Seals values and blobs of one environment of one store.

@@ -46,6 +46,17 @@ impl World {
     }
 }
 
+/// From now on this process holds keys or secrets: it leaves no image of its memory behind, and no other process of the same user may
+/// look into it. Where the system does not allow that, there is nothing that we could do better.
+pub fn guard_memory() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Core);
+    limit.current = Some(0);
+    let _ = setrlimit(Resource::Core, limit);
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 struct SystemClock {
     started: std::time::Instant,
 }

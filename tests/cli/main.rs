@@ -5,6 +5,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")]
 
+mod canary;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};

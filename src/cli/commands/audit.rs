@@ -30,6 +30,7 @@ pub async fn history(context: &Context<'_>, args: &HistoryArgs) -> Result<Exit, 
             "revision": it.revision.number, "run": it.revision.run, "time": instant_json(it.revision.time_ms), "who": it.revision.who,
             "host": it.run.host, "commit": it.revision.commit, "command": it.revision.command, "plan": it.revision.plan,
             "approved_by": it.revision.approved_by, "counts": counts_json(&it.revision.counts), "result": it.revision.result.word(),
+            "reveals": it.reveals.iter().map(revealed_json).collect::<Vec<_>>(),
         })
     }).collect();
     context.output.document(&document("history", json!({"environment": stored.environment, "revisions": rows})))?;
@@ -51,6 +52,10 @@ pub async fn history(context: &Context<'_>, args: &HistoryArgs) -> Result<Exit, 
         context.output.about("nothing was applied yet\n");
     }
     Ok(Exit::Done)
+}
+
+fn revealed_json(it: &crate::ops::audit::Revealed) -> Json {
+    json!({"place": it.place, "reason": it.reason, "instance": it.instance.as_ref().map(|at| at.as_str()), "who": it.who})
 }
 
 fn counts_text(counts: &std::collections::BTreeMap<Name, u32>) -> String {
@@ -137,6 +142,7 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
         "changes": detail.changes.iter().map(changed_json).collect::<Vec<_>>(),
         "outputs": detail.outputs.iter().map(output_json).collect::<Vec<_>>(),
         "policies": rev.policies.iter().map(policy_json).collect::<Vec<_>>(),
+        "reveals": detail.reveals.iter().map(revealed_json).collect::<Vec<_>>(),
         "not_started": rev.not_started.iter().map(|(address, why)| json!({"address": address.as_str(), "why": why})).collect::<Vec<_>>(),
     })))?;
     let terminal = context.output.result;
@@ -160,6 +166,11 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
         out.push_str(&format!("input {} = {}{from}\n", Escaped(name), Escaped(value)));
     }
     rev.policies.iter().for_each(|it| out.push_str(&policy_text(it)));
+    for it in &detail.reveals {
+        let of = it.instance.as_ref().map(|at| format!(" in {}", Escaped(at.as_str()))).unwrap_or_default();
+        let line = format!("reveals a secret{of}: {}  {}", Escaped(&it.reason), Escaped(&it.place));
+        out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
+    }
     out.push('\n');
     out.push_str(&changes_text(&detail.changes, &detail.outputs, &terminal));
     for (address, why) in &rev.not_started {

@@ -9,6 +9,7 @@ use super::shape::*;
 use super::{FORMAT, PlanFile};
 use crate::graph::{self, Wait};
 use crate::model::ElsewhereBasis;
+use crate::model::desired::Reveal;
 use crate::model::expr::Step;
 use crate::model::plan::{Drift, OutputChange};
 use crate::model::schema::{OnChange, ReplaceOrder};
@@ -103,6 +104,13 @@ impl Reader<'_> {
             dropped: shape.dropped.into_iter().map(|(at, it)| Ok((address(&at)?, edge(it)?))).collect::<Result<_>>()?,
             warnings: shape.warnings.into_iter().map(diagnostic).collect::<Result<_>>()?,
             remarks: shape.remarks.into_iter().map(|(at, text)| Ok((address(&at)?, text))).collect::<Result<_>>()?,
+            reveals: shape
+                .reveals
+                .into_iter()
+                .map(|(at, reason, instance)| {
+                    Ok(Reveal { span: span(at), reason, instance: instance.map(|it| address(&it)).transpose()? })
+                })
+                .collect::<Result<_>>()?,
             notices: shape.notices.into_iter().map(drift).collect::<Result<_>>()?,
             policies: shape.policies.into_iter().map(verdict).collect::<Result<_>>()?,
         })

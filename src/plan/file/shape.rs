@@ -47,6 +47,7 @@ pub struct PlanShape {
     pub dropped: Vec<(String, EdgeShape)>,
     pub warnings: Vec<DiagnosticShape>,
     pub remarks: Vec<(String, String)>,
+    pub reveals: Vec<(SpanShape, String, Option<String>)>,
     pub notices: Vec<DriftShape>,
     #[serde(default)]
     pub policies: Vec<VerdictShape>,

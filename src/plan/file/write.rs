@@ -59,6 +59,11 @@ fn plan_shape(plan: &Plan) -> Result<PlanShape, WireError> {
         dropped: plan.dropped.iter().map(|(address, it)| (address.to_string(), edge(it))).collect(),
         warnings: plan.warnings.iter().map(diagnostic).collect(),
         remarks: plan.remarks.iter().map(|(address, remark)| (address.to_string(), remark.clone())).collect(),
+        reveals: plan
+            .reveals
+            .iter()
+            .map(|it| (span(it.span), it.reason.clone(), it.instance.as_ref().map(|at| at.to_string())))
+            .collect(),
         notices: plan.notices.iter().map(drift).collect::<Result<_, _>>()?,
         policies: plan.policies.iter().map(verdict).collect(),
     })

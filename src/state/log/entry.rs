@@ -77,6 +77,8 @@ pub enum Body {
         effects: Digest,
         who: String,
     },
+    /// A run opens a secret.
+    Reveal(Revealed),
     /// A run ends with this.
     Revision(Arc<Revision>),
     /// A key was made or left the store.
@@ -112,6 +114,7 @@ impl Body {
             Body::Write(_) => "write",
             Body::Plan { .. } => "plan",
             Body::Approval { .. } => "approval",
+            Body::Reveal(_) => "reveal",
             Body::Revision(_) => "revision",
             Body::Key { .. } => "key",
             Body::Restore { .. } => "restore",
@@ -129,6 +132,17 @@ pub struct Genesis {
     pub engine: String,
     /// Of the key that seals its secrets.
     pub key: String,
+}
+
+/// A `reveal(x, "reason")` of the program that a run applies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Revealed {
+    /// `shop.stack:39:20`.
+    pub place: String,
+    pub reason: String,
+    /// The instance in whose component it stands.
+    pub instance: Option<Address>,
+    pub who: String,
 }
 
 /// A run announces itself. Its sequence is the run's epoch.

@@ -19,6 +19,11 @@ pub fn revision_of(entry: &Entry) -> Option<Revision> {
     wire::read_revision_header(&raw).ok()
 }
 
+/// What an entry says of a secret that was opened; needs no key.
+pub fn reveal_of(entry: &Entry) -> Option<Revealed> {
+    (entry.header.kind == "reveal").then(|| wire::parse::<wire::RawReveal<'_>>(&entry.body))?.ok()?.revealed().ok()
+}
+
 /// What a lease's entry says; needs no key.
 pub fn lease_of(entry: &Entry) -> Option<Lease> {
     (entry.header.kind == "lease").then(|| wire::parse::<wire::RawLease<'_>>(&entry.body))?.ok()?.lease().ok()

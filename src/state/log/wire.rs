@@ -66,6 +66,12 @@ pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, 
             object.text("plan", id);
             object.text("who", who);
         }
+        Body::Reveal(it) => {
+            object.maybe_text("instance", it.instance.as_ref().map(|at| at.as_str()));
+            object.text("place", &it.place);
+            object.text("reason", &it.reason);
+            object.text("who", &it.who);
+        }
         Body::Revision(revision) => write_revision(&mut object, revision, sealer)?,
         Body::Key { id, words } => {
             object.text("id", id);
@@ -136,6 +142,7 @@ pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -
             let raw: RawPlan = parse(body)?;
             Body::Approval { plan: raw.plan.into(), effects: digest(&raw.effects)?, who: raw.who.into() }
         }
+        "reveal" => Body::Reveal(parse::<RawReveal<'_>>(body)?.revealed()?),
         "revision" => Body::Revision(Arc::new(read_revision(parse(body)?, reading)?)),
         "key" => {
             let raw: RawKey = parse(body)?;
@@ -554,6 +561,29 @@ struct RawKey<'b> {
     id: Cow<'b, str>,
     #[serde(borrow)]
     words: Cow<'b, str>,
+}
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawReveal<'b> {
+    #[serde(borrow, default)]
+    instance: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    place: Cow<'b, str>,
+    #[serde(borrow)]
+    reason: Cow<'b, str>,
+    #[serde(borrow)]
+    who: Cow<'b, str>,
+}
+
+impl RawReveal<'_> {
+    pub fn revealed(self) -> Result<Revealed, WireError> {
+        Ok(Revealed {
+            instance: self.instance.map(|it| address(&it)).transpose()?,
+            place: self.place.into(),
+            reason: self.reason.into(),
+            who: self.who.into(),
+        })
+    }
 }
 
 #[derive(Deserialize)]

@@ -73,7 +73,7 @@ impl View {
                 self.needs_lease(header)?;
                 self.with_open(operation, |open| open.accepted = Some(id));
             }
-            Body::Attempt { .. } => self.needs_lease(header)?,
+            Body::Attempt { .. } | Body::Reveal(_) => self.needs_lease(header)?,
             Body::Outcome(outcome) => self.close_intent(header, *outcome)?,
             Body::Settled(settled) => self.settle(header, *settled)?,
             Body::Write(write) => {
