@@ -45,7 +45,7 @@ pub fn check(settings: &Settings, schemas: Arc<Schemas>, sources: Sources) -> la
 }
 
 /// As [`check`], with one more file that is not in the directory. A directory without a stack is an empty one then.
-fn check_with(
+pub fn check_with(
     settings: &Settings,
     schemas: Arc<Schemas>,
     mut sources: Sources,

@@ -41,8 +41,8 @@ impl Failing {
     fn is(&self, error: &Diagnostic) -> bool {
         match self {
             Failing::With(code) => error.code == *code,
-            Failing::Refused(None) => matches!(error.code, Code::Protected | Code::LossNotConfirmed),
-            Failing::Refused(Some(_)) => false,
+            Failing::Refused(None) => matches!(error.code, Code::Protected | Code::LossNotConfirmed | Code::PolicyBroken),
+            Failing::Refused(Some(policy)) => error.code == Code::PolicyBroken && policy_of(error) == Some(&**policy),
         }
     }
 
@@ -53,6 +53,12 @@ impl Failing {
             Failing::Refused(Some(policy)) => format!("a refusal by `policy.{policy}`"),
         }
     }
+}
+
+/// The policy that refuses, as the diagnostic names it.
+fn policy_of(error: &Diagnostic) -> Option<&str> {
+    let (_, text) = error.notes.iter().find(|(head, _)| *head == "policy")?;
+    text.split(' ').next()
 }
 
 /// Looks at expectations where the program could not be expanded.

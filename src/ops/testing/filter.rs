@@ -7,13 +7,16 @@ use crate::providers::sim::glob;
 /// Places of the tests that any filter names. A filter is a part of a name, in which `*` stands for any text, or a place:
 /// `shop.stack`, or `shop.stack:80` for the test that has this line.
 ///
-/// Errors: [`Code::Usage`] for a filter that names none, with the nearest name.
+/// Errors: [`Code::Usage`] for a filter that names none, with the nearest name; [`Code::UnknownEnvironment`].
 pub fn choose(
     program: &Program,
     sources: &Sources,
     environment: Option<&str>,
     filters: &[String],
 ) -> Result<Vec<usize>, Box<Diagnostic>> {
+    if environment.is_some() {
+        crate::ops::environment::choose(program, environment)?;
+    }
     let mut named: Vec<bool> = vec![filters.is_empty(); program.tests.len()];
     for filter in filters {
         let mut fits = by_place(filter, program, sources);
@@ -51,7 +54,7 @@ fn by_place(filter: &str, program: &Program, sources: &Sources) -> Vec<usize> {
     }
 }
 
-/// Whether any step of it does.
+/// Whether any step of it runs in that environment: one that names none runs in the only one.
 fn runs_in(test: &Test, environment: &str) -> bool {
     test.steps.iter().any(|step| step.setting.environment.as_ref().is_none_or(|(name, _)| **name == *environment))
 }

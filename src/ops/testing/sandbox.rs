@@ -18,6 +18,7 @@ use crate::ops::consent;
 use crate::ops::desired::desired;
 use crate::ops::given::{Given, GivenInput};
 use crate::ops::plan;
+use crate::ops::policies;
 use crate::ops::project::{Failure, Project};
 use crate::ops::settings::{Clouds, Settings};
 use crate::ops::workspace::Workspace;
@@ -130,8 +131,11 @@ impl TestWorld {
     async fn plan(&self, destroy: bool, told: &Told, done: &mut Done) -> Result<(), Failure> {
         let request =
             plan::Request { only: told.only.clone(), replace: told.replace.clone(), destroy, ..plan::Request::default() };
-        done.plan = Some(plan::make(&self.workspace, &request).await?.plan);
-        Ok(())
+        let plan = done.plan.insert(plan::make(&self.workspace, &request).await?.plan);
+        match policies::refusals(plan) {
+            refused if refused.is_empty() => Ok(()),
+            refused => Err(self.workspace.failure(refused)),
+        }
     }
 
     /// Settles, plans and makes, as somebody would who said `--yes`.
