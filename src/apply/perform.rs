@@ -241,7 +241,9 @@ impl Performer {
         let mut wait = settle.max(backoff(failed, None, &self.world));
         let mut words = String::new();
         for attempt in 1..=ATTEMPTS_MAX {
-            self.tell(Event::Retrying { step: step.clone(), attempt, wait, why: escaped(why) });
+            // Its own call failed first; looking goes on counting.
+            let attempt_in_all = failed + attempt - 1;
+            self.tell(Event::Retrying { step: step.clone(), attempt: attempt_in_all, wait, why: escaped(why) });
             self.world.clock.sleep(wait).await;
             lane.gate.pass().await;
             match lane.connection.find(call).await {

@@ -114,6 +114,8 @@ pub enum Command {
     State(StateArgs),
     /// Free what a run holds that is gone
     Lock(LockArgs),
+    /// What there is to write: kinds, types, resources, functions, each with its fields
+    Docs(DocsArgs),
     /// What a code means, with a wrong and a right example
     Explain(ExplainArgs),
     /// Serve the simulated clouds until Ctrl-C
@@ -128,6 +130,9 @@ pub enum Command {
 pub struct CheckArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub format: CheckFormat,
+    /// Check again after every change of a file, until Ctrl-C
+    #[arg(long)]
+    pub watch: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -135,6 +140,7 @@ pub enum CheckFormat {
     Text,
     Json,
     Github,
+    Sarif,
 }
 
 #[derive(Args, Debug)]
@@ -158,8 +164,11 @@ pub struct TestArgs {
 
 #[derive(Args, Debug)]
 pub struct FmtArgs {
-    /// Files to lay out; all of the stack if none is named; `-` reads stdin and writes stdout
+    /// Files, and directories with all that is in them; the stack's own if none is named; `-` reads stdin and writes stdout
     pub files: Vec<PathBuf>,
+    /// Only items with one of these lines, the first and the last, of one file
+    #[arg(long, value_name = "FIRST:LAST", value_parser = lines)]
+    pub range: Option<std::ops::RangeInclusive<u32>>,
     /// Write nothing; exit 2 if a file is not in its form
     #[arg(long)]
     pub check: bool,
@@ -434,6 +443,16 @@ pub enum LockCommand {
 }
 
 #[derive(Args, Debug)]
+pub struct DocsArgs {
+    /// A kind, type, resource, provider or function, such as `service` or `fly.machine`; `kinds` for all kinds; everything if
+    /// none is named
+    pub name: Option<String>,
+    /// As Markdown
+    #[arg(long)]
+    pub markdown: bool,
+}
+
+#[derive(Args, Debug)]
 pub struct ExplainArgs {
     /// A code such as SW0201; `functions` for all functions of the language; all codes if none is named
     pub code: Option<String>,
@@ -458,6 +477,14 @@ pub struct SimArgs {
 pub struct CompletionsArgs {
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// `10:20`
+fn lines(text: &str) -> Result<std::ops::RangeInclusive<u32>, String> {
+    let wrong = || format!("`{text}` is no range of lines; write such as 10:20");
+    let (first, last) = text.split_once(':').ok_or_else(wrong)?;
+    let (first, last): (u32, u32) = (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
+    if first == 0 || last < first { Err(wrong()) } else { Ok(first..=last) }
 }
 
 /// `90s`, `5m`, `1h30m`: the language's own durations.

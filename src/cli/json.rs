@@ -24,6 +24,17 @@ pub fn document(schema: &str, fields: Json) -> Json {
     Json::Object(all)
 }
 
+/// A document as it is written: its schema is the first field, since whoever reads a stream decides by it.
+pub struct SchemaFirst<'j>(pub &'j Json);
+
+impl serde::Serialize for SchemaFirst<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Json::Object(fields) = self.0 else { return self.0.serialize(serializer) };
+        let schema = fields.get_key_value("schema");
+        serializer.collect_map(schema.into_iter().chain(fields.iter().filter(|(name, _)| *name != "schema")))
+    }
+}
+
 /// A value as JSON.
 pub fn value(value: &Value) -> Json {
     if value.mark.secret {

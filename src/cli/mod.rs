@@ -9,10 +9,12 @@ pub mod escape;
 mod exit;
 mod json;
 mod junit;
+pub mod manual;
 mod output;
 pub mod plan_text;
 mod progress;
 pub mod report;
+mod sarif;
 mod signals;
 pub mod terminal;
 

@@ -4,8 +4,6 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::args::Global;
 use super::exit::Exit;
 use super::report;
@@ -61,11 +59,11 @@ impl Output {
     /// The result as one JSON document: to stdout under `--json`, to the file of `--json-to`.
     ///
     /// Errors: [`Code::Unreadable`] where the file cannot be written.
-    pub fn document(&self, document: &impl Serialize) -> Result<(), Failure> {
+    pub fn document(&self, document: &serde_json::Value) -> Result<(), Failure> {
         if !self.json && self.json_to.is_none() {
             return Ok(());
         }
-        let mut text = serde_json::to_string_pretty(document).expect("documents have text keys");
+        let mut text = serde_json::to_string_pretty(&super::json::SchemaFirst(document)).expect("documents have text keys");
         text.push('\n');
         let text = escape_json(&text);
         if self.json {

@@ -21,6 +21,21 @@ pub struct Report {
     pub environments: Vec<(String, usize)>,
 }
 
+/// What tells whether a file of the stack changed: names, sizes and times of last writing.
+pub fn stamp(settings: &Settings) -> Vec<(String, u64, Option<std::time::SystemTime>)> {
+    let Ok(entries) = std::fs::read_dir(&settings.dir) else { return Vec::new() };
+    let mut files: Vec<_> = entries
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|it| it == "stack"))
+        .filter_map(|entry| {
+            let about = entry.metadata().ok()?;
+            Some((entry.file_name().to_string_lossy().into_owned(), about.len(), about.modified().ok()))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
 /// Checks the stack, then what it amounts to in `environment`, or in each of its environments. Inputs that have to be given and
 /// secrets are not missed: they are known when somebody plans.
 ///

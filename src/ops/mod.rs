@@ -7,6 +7,7 @@ pub mod check;
 pub mod connections;
 pub mod consent;
 pub mod desired;
+pub mod docs;
 pub mod elsewhere;
 pub mod environment;
 pub mod estimate;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lang::program::{Body, Component, Each, Instance, Program, Resource};
-use crate::model::expr::{Expr, ExprKind, ForClause, ListPart, MapPart, Member, Reference};
+use crate::model::expr::{Expr, ExprKind, ForClause, ListPart, MapPart, Member, Reference, Scope};
 use crate::model::{Address, Code, Data, Desired, DesiredResource, Diagnostic, Name, Span, Value};
 
 /// One step on the way from a value to its sources. `depth` counts from the attribute.
@@ -35,6 +35,9 @@ const DEPTH_MAX: usize = 24;
 ///
 /// Errors: [`Code::UnknownName`] naming what is near.
 pub fn why(program: &Program, desired: &Desired, what: &str) -> Result<Why, Box<Diagnostic>> {
+    if let Some(found) = of_instance(program, desired, what) {
+        return Ok(found);
+    }
     let (resource, field) = find(desired, what)?;
     let attribute: Option<Name> = field.as_deref().map(|field| field.split(['.', '[']).next().unwrap_or(field).into());
     let value = match (&attribute, &field) {
@@ -47,7 +50,7 @@ pub fn why(program: &Program, desired: &Desired, what: &str) -> Result<Why, Box<
     let mut walk = Walk { program, steps: Vec::new(), seen: BTreeSet::new(), each: Vec::new() };
     if let Some(found) = walk.locate(resource) {
         match &attribute {
-            Some(name) => walk.attribute(&found, name, 0),
+            Some(name) => walk.attribute(&found, name, field.as_deref().unwrap_or(name), 0),
             None => walk.head(&found),
         }
     }
@@ -67,6 +70,49 @@ pub fn why(program: &Program, desired: &Desired, what: &str) -> Result<Why, Box<
         waits: waits.collect(),
         declared: resource.span,
         called: resource.called_at,
+    })
+}
+
+/// `ADDRESS.input` or `ADDRESS.output` of an instance. `None` where `what` is something else.
+fn of_instance(program: &Program, desired: &Desired, what: &str) -> Option<Why> {
+    let (address, field) = what.rsplit_once('.')?;
+    let within = |it: &&DesiredResource| {
+        let own = it.instance.as_str();
+        own == address
+            || own.strip_prefix(address).is_some_and(|rest| rest.starts_with('/'))
+            || it.address.as_str().strip_prefix(address).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let resource = desired.resources.iter().find(within)?;
+    let mut walk = Walk { program, steps: Vec::new(), seen: BTreeSet::new(), each: Vec::new() };
+    let mut place = walk.root();
+    let depth = Address::parse(address)?.segments().len();
+    let whole = resource.address.segments();
+    let (last, outer) = whole.get(..depth)?.split_last()?;
+    for segment in outer {
+        let (kind, name) = parts(segment)?;
+        place = walk.enter(&place, kind, name, &resource.provider.ty)?;
+    }
+    let (kind, name) = parts(last)?;
+    let inside = walk.enter(&place, kind, name, &resource.provider.ty)?;
+    let component = inside.component?;
+    let field: Name = field.into();
+    if component.inputs.iter().any(|it| it.name == field) {
+        walk.step(0, format!("input.{field} of {address}"), inside.instance.as_ref()?.0.span);
+        walk.input(&field, &inside, 1);
+    } else if component.outputs.iter().any(|it| it.name == field) {
+        walk.output(&inside, "output", &field, kind, name, 0);
+    } else {
+        return None;
+    }
+    let span = inside.instance.as_ref()?.0.span;
+    Some(Why {
+        resource: Address::parse(address)?,
+        field: Some(field.to_string()),
+        value: None,
+        steps: walk.steps,
+        waits: Vec::new(),
+        declared: span,
+        called: span,
     })
 }
 
@@ -134,6 +180,8 @@ struct Place<'p> {
     /// What made it, and where that stands.
     instance: Option<(&'p Instance, Box<Place<'p>>)>,
     address: String,
+    /// Whose `let`s at file level are seen: a place in [`Program::directories`].
+    directory: u32,
 }
 
 struct Walk<'p> {
@@ -164,7 +212,7 @@ impl<'p> Walk<'p> {
     }
 
     fn root(&self) -> Place<'p> {
-        Place { bodies: vec![&self.program.body], component: None, instance: None, address: String::new() }
+        Place { bodies: vec![&self.program.body], component: None, instance: None, address: String::new(), directory: 0 }
     }
 
     /// The lowering of the instance `kind.name` of a place.
@@ -178,7 +226,13 @@ impl<'p> Walk<'p> {
         }
         let address =
             if place.address.is_empty() { format!("{kind}.{name}") } else { format!("{}/{kind}.{name}", place.address) };
-        Some(Place { bodies, component: Some(component), instance: Some((instance, Box::new(place.clone()))), address })
+        Some(Place {
+            bodies,
+            component: Some(component),
+            instance: Some((instance, Box::new(place.clone()))),
+            address,
+            directory: component.directory,
+        })
     }
 
     fn head(&mut self, found: &Located<'p>) {
@@ -192,16 +246,50 @@ impl<'p> Walk<'p> {
         }
     }
 
-    fn attribute(&mut self, found: &Located<'p>, name: &str, depth: usize) {
+    fn attribute(&mut self, found: &Located<'p>, name: &str, path: &str, depth: usize) {
         let what = format!("{}.{}.{name}", found.resource.kind.name, found.resource.name);
+        let inside = &path[name.len()..];
+        let overridden = self.overrides(found, name, depth);
         match entry(&found.resource.fields, name) {
             Some(expr) => {
+                let expr = narrowed(expr, inside);
                 self.step(depth, what, expr.span);
-                self.each.extend(&found.resource.head.each);
-                self.expr(expr, &found.place, depth + 1);
+                self.within(found.resource.head.each.as_ref(), |walk| walk.expr(expr, &found.place, depth + 1));
             }
-            None => self.step(depth, format!("{what}, by default or from a spread"), found.resource.span),
+            None => {
+                let spreads = spreads(&found.resource.fields);
+                if spreads.is_empty() && !overridden {
+                    return self.step(depth, format!("{what}, by default"), found.resource.span);
+                }
+                for expr in spreads {
+                    self.step(depth, format!("{what}, from a spread"), expr.span);
+                    self.within(found.resource.head.each.as_ref(), |walk| walk.expr(expr, &found.place, depth + 1));
+                }
+            }
         }
+    }
+
+    /// What the instances around a resource lay over its lowering. Whether there was something.
+    fn overrides(&mut self, found: &Located<'p>, name: &str, depth: usize) -> bool {
+        let Some((instance, around)) = &found.place.instance else { return false };
+        let mut any = false;
+        for laid in
+            instance.overrides.iter().filter(|it| it.kind.name == found.resource.kind.name && it.name == found.resource.name)
+        {
+            for (_, expr, span) in laid.fields.iter().filter(|(field, ..)| **field == *name) {
+                any = true;
+                self.step(depth, format!("{name}, laid over it by {}", found.place.address), *span);
+                self.within(instance.head.each.as_ref(), |walk| walk.expr(expr, around, depth + 1));
+            }
+        }
+        any
+    }
+
+    /// Follows something whose variables are those of this head.
+    fn within(&mut self, each: Option<&'p Each>, follow: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.each, each.into_iter().collect());
+        follow(self);
+        self.each = outer;
     }
 
     fn step(&mut self, depth: usize, what: String, span: Span) {
@@ -223,6 +311,15 @@ impl<'p> Walk<'p> {
                     self.step(depth, "an element of what `for` runs over".into(), each.span);
                     self.expr(&each.over, place, depth + 1);
                 }
+            }
+            ExprKind::Call(id, arguments) => {
+                let Some(function) = self.program.functions.get(*id as usize) else { return };
+                if self.seen.insert((format!("fn {}", function.name), format!("{:?}", expr.span))) {
+                    self.step(depth, format!("fn {}", function.name), expr.span);
+                    let inside = Place { directory: function.directory, bodies: Vec::new(), ..self.root() };
+                    self.within(None, |walk| walk.expr(&function.body, &inside, depth + 1));
+                }
+                arguments.iter().for_each(|argument| self.expr(argument, place, depth + 1));
             }
             ExprKind::Member { of, member, .. } => self.member(of, member, expr.span, place, depth),
             _ => children(expr).into_iter().for_each(|child| self.expr(child, place, depth)),
@@ -248,10 +345,26 @@ impl<'p> Walk<'p> {
         self.step(depth, what, span);
         match reference {
             Reference::Input(name) => self.input(name, place, depth + 1),
-            Reference::Let(_, name) => {
-                if let Some(found) = lets(&place.bodies).find(|(it, _)| *it == name) {
-                    self.step(depth + 1, format!("let {name} = …"), found.1.span);
-                    self.expr(found.1, place, depth + 2);
+            Reference::Let(scope, name) => {
+                let directory = match scope {
+                    Scope::Here => None,
+                    Scope::File => Some(place.directory),
+                    Scope::Library => Some(1),
+                    Scope::Import(at) => Some(*at),
+                };
+                let program = self.program;
+                let found = match directory {
+                    None => lets(&place.bodies).find(|(it, _)| *it == name).map(|(_, value)| (value, place.clone())),
+                    Some(at) => {
+                        let of = program.directories.get(at as usize).and_then(|lets| lets.iter().find(|it| it.name == *name));
+                        let root = self.root();
+                        let bodies = if at == 0 { root.bodies.clone() } else { Vec::new() };
+                        of.map(|it| (&it.value, Place { directory: at, bodies, ..root }))
+                    }
+                };
+                if let Some((value, inside)) = found {
+                    self.step(depth + 1, format!("let {name} = …"), value.span);
+                    self.within(None, |walk| walk.expr(value, &inside, depth + 2));
                 }
             }
             Reference::Secret { name, .. } => {
@@ -269,12 +382,17 @@ impl<'p> Walk<'p> {
             Some((instance, around)) => match instance.inputs.iter().find(|(it, _, _)| it == name) {
                 Some((_, expr, span)) => {
                     self.step(depth, format!("{name} = … in {}", place.address), *span);
-                    self.expr(expr, &around.clone(), depth + 1);
+                    let (instance, around) = (*instance, around.clone());
+                    self.within(instance.head.each.as_ref(), |walk| walk.expr(expr, &around, depth + 1));
                 }
                 None => {
                     let declared = place.component.and_then(|it| it.inputs.iter().find(|it| it.name == *name)).map(|it| it.span);
                     if let Some(span) = declared {
                         self.step(depth, format!("the default of input {name}"), span);
+                    }
+                    let default = place.component.and_then(|it| it.inputs.iter().find(|it| it.name == *name)?.default.as_ref());
+                    if let Some(default) = default {
+                        self.within(None, |walk| walk.expr(default, place, depth + 1));
                     }
                 }
             },
@@ -308,16 +426,21 @@ impl<'p> Walk<'p> {
             if word == "input" {
                 return self.input(field, &inside, depth + 1);
             }
-            let values = inside.bodies.iter().flat_map(|body| bodies(body));
-            let outputs = values.flat_map(|body| {
-                let outputs = body.outputs.iter().map(|it| (&it.name, &it.value, it.span));
-                outputs.chain(body.signals.iter().map(|it| (&it.name, &it.value, it.span)))
-            });
-            for (_, value, at) in outputs.filter(|(it, _, _)| *it == field).collect::<Vec<_>>() {
-                if self.seen.insert((format!("{word} {field} of {kind}.{name}"), format!("{at:?}"))) {
-                    self.step(depth + 1, format!("{word} {field} of {kind}.{name}"), at);
-                    self.expr(value, &inside, depth + 2);
-                }
+            self.output(&inside, word, field, kind, name, depth + 1);
+        }
+    }
+
+    /// Where an output or signal of an instance is given its value.
+    fn output(&mut self, inside: &Place<'p>, word: &str, field: &Name, kind: &str, name: &str, depth: usize) {
+        let values = inside.bodies.iter().flat_map(|body| bodies(body));
+        let outputs = values.flat_map(|body| {
+            let outputs = body.outputs.iter().map(|it| (&it.name, &it.value, it.span));
+            outputs.chain(body.signals.iter().map(|it| (&it.name, &it.value, it.span)))
+        });
+        for (_, value, at) in outputs.filter(|(it, _, _)| *it == field).collect::<Vec<_>>() {
+            if self.seen.insert((format!("{word} {field} of {}", inside.address), format!("{at:?}"))) {
+                self.step(depth, format!("{word} {field} of {kind}.{name}"), at);
+                self.within(None, |walk| walk.expr(value, inside, depth + 1));
             }
         }
     }
@@ -346,6 +469,45 @@ fn entry<'p>(fields: &'p Expr, name: &str) -> Option<&'p Expr> {
         ExprKind::Convert(of, _) => entry(of, name),
         _ => None,
     }
+}
+
+/// What is spread into an object.
+fn spreads(fields: &Expr) -> Vec<&Expr> {
+    match &fields.kind {
+        ExprKind::Map(parts) => parts
+            .iter()
+            .filter_map(|part| match part {
+                MapPart::Spread(it) => Some(it),
+                _ => None,
+            })
+            .collect(),
+        ExprKind::Convert(of, _) => spreads(of),
+        _ => Vec::new(),
+    }
+}
+
+/// The part of a written-out object or list at `.a["b"][0]`, as far as it is written out.
+fn narrowed<'p>(expr: &'p Expr, path: &str) -> &'p Expr {
+    let mut expr = expr;
+    for step in path.split(['.', '[', ']', '"']).filter(|step| !step.is_empty()) {
+        let mut bare = expr;
+        while let ExprKind::Convert(of, _) = &bare.kind {
+            bare = of;
+        }
+        let found = match &bare.kind {
+            ExprKind::Map(_) => entry(bare, step),
+            ExprKind::List(parts) => step.parse::<usize>().ok().and_then(|at| match parts.get(at) {
+                Some(ListPart::Item(it)) if !parts[..at].iter().any(|it| matches!(it, ListPart::Spread(_))) => Some(it),
+                _ => None,
+            }),
+            _ => None,
+        };
+        match found {
+            Some(found) => expr = found,
+            None => break,
+        }
+    }
+    expr
 }
 
 /// A body and the branches in it.

@@ -11,6 +11,20 @@ use std::process::Command;
 
 use stackwright::model::Code;
 
+/// Codes whose commands need what a test cannot bring about on every machine (a platform that answers so, another process at the
+/// right moment, a missing program, another user): their messages are held by the tests of the rooms that say them.
+const NOT_RUN: &[Code] = &[
+    Code::Unauthorized,
+    Code::Unavailable,
+    Code::ProgramMissing,
+    Code::NotFound,
+    Code::Locked,
+    Code::NewerState,
+    Code::StateUnavailable,
+    Code::Refused,
+    Code::OutcomeUnknown,
+];
+
 /// Codes whose section shows commands instead of programs: the text of an example cannot bring them about.
 const SHOWN_BY_COMMANDS: &[Code] = &[
     Code::NotUtf8, // a Markdown file is UTF-8
@@ -65,7 +79,89 @@ fn wrong_examples_give_exactly_their_code_and_right_ones_nothing() {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
+/// Every other section that shows commands is run from its beginning: what its comment `setup` makes, then each command in the
+/// order of the text. What is printed may differ in numbers, names of plans and places on the machine.
+#[test]
+fn commands_of_the_manual_print_what_it_says() {
+    let mut wrong = String::new();
+    let mut run = 0;
+    for section in sections().iter().filter(|it| it.text.contains("```console")) {
+        let code = Code::parse(&section.code).expect("a section is named by a code");
+        match (section.setup(), NOT_RUN.contains(&code)) {
+            (Some(setup), false) => {
+                run += 1;
+                if let Err(why) = section.run_commands(&setup) {
+                    wrong.push_str(&format!("---- {code}: {why}\n"));
+                }
+            }
+            (None, true) => {}
+            (None, false) => wrong.push_str(&format!("---- {code}: its commands need a setup\n")),
+            (Some(_), true) => wrong.push_str(&format!("---- {code}: is run, and listed as not run\n")),
+        }
+    }
+    assert!(wrong.is_empty() && run > 10, "{run} sections were run\n{wrong}");
+}
+
+impl Section {
+    /// The script in the comment that readers do not see.
+    fn setup(&self) -> Option<String> {
+        let (_, rest) = self.raw.split_once("<!-- setup\n")?;
+        Some(rest.split_once("\n-->").expect("the comment ends").0.to_owned())
+    }
+
+    fn run_commands(&self, setup: &str) -> Result<(), String> {
+        let dir = tempfile::tempdir().expect("a directory can be made");
+        let (out, exit) = shell(dir.path(), &format!("set -e\n{setup}"));
+        if exit != Some(0) {
+            return Err(format!("its setup fails:\n{out}"));
+        }
+        for block in self.raw.split("```console\n").skip(1) {
+            let block = block.split("```").next().unwrap_or("");
+            let mut lines = block.lines().peekable();
+            while let Some(command) = lines.next().and_then(|line| line.strip_prefix("$ ")) {
+                let wanted = lines.next_if(|line| line.starts_with("? ")).map_or(0, |line| line[2..].parse().expect("a number"));
+                let (out, exit) = shell(dir.path(), command);
+                if exit != Some(wanted) {
+                    return Err(format!("`{command}` ends with {exit:?}, not {wanted}:\n{out}"));
+                }
+                let said: Vec<String> = out.lines().map(masked).collect();
+                while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
+                    if !said.contains(&masked(line)) {
+                        return Err(format!("`{command}` does not say `{line}`:\n{out}"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line without what differs from run to run: numbers, hexadecimal names, paths, and the marks under a place.
+fn masked(line: &str) -> String {
+    let words = line.split(' ').map(|word| match word {
+        _ if word.trim_matches(['`', ',', ':']).starts_with('/') => "PATH".to_owned(),
+        _ => {
+            let plain = word.trim_matches(['`', ',', ':', ';']);
+            let hex = plain.len() == 8 && plain.chars().all(|c| c.is_ascii_hexdigit());
+            if hex { "ID".to_owned() } else { word.chars().filter(|c| !c.is_ascii_digit()).collect() }
+        }
+    });
+    words.collect::<Vec<_>>().join(" ").trim().to_owned()
+}
+
+/// What a script prints to both streams, and its exit code. Nobody is there to be asked.
+fn shell(dir: &Path, script: &str) -> (String, Option<i32>) {
+    let bin = Path::new(env!("CARGO_BIN_EXE_stackwright")).parent().expect("a program lies in a directory");
+    let mut command = Command::new("/bin/sh");
+    command.current_dir(dir).args(["-c", &format!("{{ {script}\n}} 2>&1")]).env_clear();
+    command.env("PATH", format!("{}:/usr/bin:/bin", bin.display())).env("USER", "ada").env("LANG", "C.UTF-8").env("HOME", dir);
+    let output = command.stdin(std::process::Stdio::null()).output().expect("the shell runs");
+    (String::from_utf8_lossy(&output.stdout).into_owned(), output.status.code())
+}
+
 struct Section {
+    /// With what readers do not see.
+    raw: String,
     code: String,
     text: String,
     examples: Vec<Example>,
@@ -126,7 +222,8 @@ fn sections() -> Vec<Section> {
     parts
         .map(|part| {
             let (code, text) = part.split_once('\n').expect("a section has a text");
-            Section { code: code.trim().to_owned(), text: text.trim().to_owned(), examples: examples(text) }
+            let shown = stackwright::ops::explain::without_comments(text).trim().to_owned();
+            Section { code: code.trim().to_owned(), text: shown, examples: examples(text), raw: text.to_owned() }
         })
         .collect()
 }

@@ -5,6 +5,7 @@
 mod cases;
 mod check;
 mod fix;
+mod kinds;
 mod manual;
 mod taint;
 

@@ -12,9 +12,9 @@ use crate::cli::exit::Exit;
 use crate::cli::json::{self, document};
 use crate::cli::plan_text::{Read, View};
 use crate::cli::progress::clock;
-use crate::cli::report::{Shown, count};
+use crate::cli::report::count;
 use crate::cli::terminal::{Ink, Terminal, columns, spread};
-use crate::model::{Code, Name, Sources};
+use crate::model::{Code, Name};
 use crate::ops::audit::{self, Changed, FieldDiff, Finding, JudgedPolicy, OutputDiff};
 use crate::ops::plan;
 use crate::ops::project::Failure;
@@ -348,12 +348,11 @@ pub async fn verify(context: &Context<'_>) -> Result<Exit, Failure> {
             Finding::Failed => Ink::Bad,
         };
         out.push_str(&format!("{}  {}\n", terminal.paint(ink, format!("{:4}", word(it.finding))), Escaped(&it.words)));
+        let facts = it.diagnostic.iter().flat_map(|it| it.notes.iter().map(|(head, text)| format!("{head}: {text}")));
+        let help = it.diagnostic.iter().flat_map(|it| it.help.iter().map(|text| format!("help: {text}")));
+        facts.chain(help).for_each(|text| out.push_str(&format!("      {}\n", Escaped(&text))));
     }
     context.output.text(&out);
-    let empty = Sources::default();
-    for it in verification.checks.iter().filter_map(|it| it.diagnostic.as_deref()) {
-        context.output.about(&Shown::new(it, &empty, context.output.about).render());
-    }
     let newer = verification.checks.iter().any(|it| it.diagnostic.as_ref().is_some_and(|it| it.code == Code::NewerState));
     Ok(if verification.holds() && !newer { Exit::Done } else { Exit::Failed })
 }

@@ -6,20 +6,48 @@ use super::Context;
 use crate::cli::args::{CheckArgs, CheckFormat};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
-use crate::cli::json;
 use crate::cli::report::count;
+use crate::cli::{json, sarif};
 use crate::model::{Diagnostic, Sources};
 use crate::ops;
 use crate::ops::project::Failure;
 
-pub fn run(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
+pub async fn run(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
+    if !args.watch {
+        return once(context, args);
+    }
+    let mut seen = None;
+    loop {
+        let now = ops::check::stamp(context.settings);
+        if seen.as_ref() != Some(&now) {
+            if let Err(failure) = once(context, args) {
+                context.output.fail(&failure);
+            }
+            context.output.about("waiting for a change\n");
+            seen = Some(now);
+        }
+        context.settings.world.clock.sleep(LOOK_EVERY).await;
+    }
+}
+
+/// How often `--watch` looks at the files.
+const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(150);
+
+fn once(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
     let report = ops::check::check(context.settings, context.global.env.as_deref())?;
     let output = context.output;
     let document = json::diagnostics(&report.diagnostics, &report.sources);
     match args.format {
         CheckFormat::Github => output.raw(&annotations(&report.diagnostics, &report.sources)),
+        CheckFormat::Sarif => {
+            let log = sarif::sarif(&report.diagnostics, &report.sources);
+            output.raw(&format!("{}\n", serde_json::to_string_pretty(&log).expect("documents have text keys")));
+        }
         CheckFormat::Json if !output.json => {
-            output.raw(&format!("{}\n", serde_json::to_string_pretty(&document).expect("documents have text keys")));
+            output.raw(&format!(
+                "{}\n",
+                serde_json::to_string_pretty(&json::SchemaFirst(&document)).expect("documents have text keys")
+            ));
         }
         _ => output.document(&document)?,
     }

@@ -12,7 +12,7 @@ use crate::ops::fmt::{format_files, write};
 use crate::ops::project::Failure;
 
 pub fn run(context: &Context<'_>, args: &FmtArgs) -> Result<Exit, Failure> {
-    let files = format_files(context.settings, &args.files)?;
+    let files = format_files(context.settings, &args.files, args.range.as_ref())?;
     let output = context.output;
     let changed: Vec<_> = files.iter().filter(|file| file.changes()).collect();
     let names: Vec<_> = changed.iter().map(|file| file.name.as_str()).collect();

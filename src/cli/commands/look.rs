@@ -30,7 +30,10 @@ pub async fn graph(context: &Context<'_>, args: &GraphArgs) -> Result<Exit, Fail
         GraphFormat::Mermaid => output.text(&draw::mermaid(&picture)),
         GraphFormat::Svg => output.text(&draw::svg(&picture)),
         GraphFormat::Json if !output.json => {
-            output.raw(&format!("{}\n", serde_json::to_string_pretty(&draw::json(&picture)).expect("texts are JSON")));
+            output.raw(&format!(
+                "{}\n",
+                serde_json::to_string_pretty(&json::SchemaFirst(&draw::json(&picture))).expect("texts are JSON")
+            ));
         }
         GraphFormat::Json => {}
     }

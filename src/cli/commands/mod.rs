@@ -3,6 +3,7 @@
 mod apply;
 mod audit;
 mod check;
+mod docs;
 mod eval;
 mod fix;
 mod fmt;
@@ -55,7 +56,7 @@ async fn in_time(command: Command, context: &Context<'_>) -> Result<Exit, Failur
 
 async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failure> {
     match command {
-        Command::Check(args) => check::run(context, &args),
+        Command::Check(args) => check::run(context, &args).await,
         Command::Test(args) => test::run(context, &args),
         Command::Plan(args) => plan::run(context, &args).await,
         Command::Apply(args) => apply::apply(context, &args).await,
@@ -74,6 +75,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Completions(args) => small::completions(context, &args),
         Command::Version => small::version(context),
         Command::Fmt(args) => fmt::run(context, &args),
+        Command::Docs(args) => docs::run(context, &args),
         Command::Fix(args) => fix::run(context, &args),
         Command::Show(args) => audit::show(context, &args).await,
         Command::History(args) => audit::history(context, &args).await,

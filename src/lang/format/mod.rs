@@ -4,13 +4,17 @@
 //! line and several. What changes are blanks, indentation, commas, and lines that are too long. The result is parsed again and
 //! compared with what was there: a formatter that changes a meaning would be worse than none.
 
+#[cfg(test)]
+mod generated;
 mod layout;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
+
 use crate::lang::syntax::lexemes::{Group, Kind, Lexeme, lexemes};
 use crate::lang::syntax::{self, tree};
-use crate::model::{Diagnostic, SourceId};
+use crate::model::{Diagnostic, SourceId, Span};
 
 /// Columns of a line, beyond which what could stand on several lines does.
 const WIDTH: usize = 120;
@@ -37,6 +41,31 @@ pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
         return Ok(text.to_owned());
     }
     Ok(formatted)
+}
+
+/// Lays out the items of which one of these lines is a part; everything else stays as it is, right or wrong. The first line is 1.
+///
+/// Errors: those of the items that are to be laid out.
+pub fn format_lines(source: SourceId, text: &str, lines: &RangeInclusive<u32>) -> Result<String, Vec<Diagnostic>> {
+    let parsed = syntax::parse(source, text);
+    let line_of = |at: u32| text[..at as usize].matches('\n').count() as u32 + 1;
+    let wanted = |span: Span| line_of(span.start) <= *lines.end() && line_of(span.end.max(span.start + 1) - 1) >= *lines.start();
+    let spans: Vec<Span> = parsed.file.items.iter().map(|item| item.span).filter(|span| wanted(*span)).collect();
+    let inside = |it: &Diagnostic| {
+        let at = it.labels.first().map_or(0, |(span, _)| span.start);
+        it.is_error() && spans.iter().any(|span| span.start <= at && at <= span.end)
+    };
+    let errors: Vec<Diagnostic> = parsed.diagnostics.into_iter().filter(inside).collect();
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut out = text.to_owned();
+    for span in spans.iter().rev() {
+        let range = span.start as usize..span.end as usize;
+        let item = format(source, &text[range.clone()])?;
+        out.replace_range(range, item.trim_end());
+    }
+    Ok(out)
 }
 
 /// The tree without its places.

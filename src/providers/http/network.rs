@@ -91,7 +91,9 @@ fn chain(error: &reqwest::Error) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
+        // The number behind it says nothing to people.
         let text = cause.to_string();
+        let text = text.split(" (os error").next().unwrap_or(&text).to_lowercase();
         if !words.contains(&text) {
             words.push_str(": ");
             words.push_str(&text);

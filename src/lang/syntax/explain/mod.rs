@@ -95,16 +95,23 @@ pub fn value_on_next_item(source: SourceId, text: &str, chunk: Range<usize>) -> 
         let (before, token) = (&tokens[at - 1], &tokens[*at]);
         token.inside.is_none()
             && before.inside.is_none()
-            && word(at - 1) == "="
+            && goes_on_after(sign_before(text, before.end))
             && text[..token.start].ends_with('\n')
             && expected::ITEM_WORDS.contains(&word(*at))
             && is_key(word(at + 1))
     })?;
     let before = tokens[at - 1];
+    let sign = sign_before(text, before.end);
     let diagnostic = Code::Syntax
-        .error("expected a value after `=`, found the end of the line")
-        .label(Span::new(source, before.start, before.end), "expected a value");
+        .error(format!("expected a value after `{sign}`, found the end of the line"))
+        .label(Span::new(source, before.end - sign.len(), before.end), "expected a value");
     Some((diagnostic, tokens[at].start))
+}
+
+/// The sign that ends here, or nothing.
+fn sign_before(text: &str, end: usize) -> &str {
+    let is_sign = |c: char| "=.?|&+-*/!<>".contains(c);
+    &text[text[..end].trim_end_matches(is_sign).len()..end]
 }
 
 /// The first line of a range that is not blank.
