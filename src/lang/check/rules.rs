@@ -52,20 +52,31 @@ impl<'t> Checker<'t> {
                 acting.push(policy);
                 continue;
             }
-            let named = self.named_policies.iter().find(|it| it.directory == directory && it.name == name);
-            let Some(NamedPolicy { shown, span, .. }) = named else { continue };
-            let (policy, span) = (Policy { name: shown.clone(), ..policy }, *span);
-            if let Some(own) = acting.iter().find(|it| it.name == policy.name) {
-                let diagnostic = Code::Duplicate
-                    .error(format!("two policies called `{}` act", policy.name))
-                    .label(span, "one is named here")
-                    .label(own.span, "and this one acts by itself")
-                    .help("rename yours");
-                self.say(diagnostic);
+            if let Some(named) = self.named_policies.iter().find(|it| it.directory == directory && it.name == name) {
+                acting.push(Policy { name: named.shown.clone(), ..policy });
             }
-            acting.push(policy);
         }
+        self.refuse_twins(&acting);
         acting
+    }
+
+    /// A policy of the stack may not be called as one that it names.
+    fn refuse_twins(&mut self, acting: &[Policy]) {
+        let own = acting.iter().filter(|it| it.directory == OWN.0);
+        let twins: Vec<(Name, Span, Span)> = own
+            .filter_map(|own| {
+                let named = self.named_policies.iter().find(|it| it.shown == own.name)?;
+                Some((own.name.clone(), named.span, own.span))
+            })
+            .collect();
+        for (name, named, own) in twins {
+            let diagnostic = Code::Duplicate
+                .error(format!("two policies called `{name}` act"))
+                .label(named, "one is named here")
+                .label(own, "and this one acts by itself")
+                .help("rename yours");
+            self.say(diagnostic);
+        }
     }
 
     /// Remembers which policies `stack { policies = [net.encrypted, data_stays] }` names: those of imports and of the library.

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::model::desired::EdgeReason;
 use crate::model::value::Network;
+use crate::model::verdict::{Level, PolicyResult};
 use crate::model::{Data, Digest, RecordEdge, RecordId, Value};
 use crate::state::State;
 use crate::state::tests::{address, fields, header, intent, record_of, revision};
@@ -118,6 +119,14 @@ async fn everything(state: &mut State) {
         failed: vec![(address("local.value.b"), 610, "no".into())],
         not_started: vec![(address("local.value.c"), "it waits for local.value.b".into())],
         reason: Some("release 42".into()),
+        policies: vec![JudgedPolicy {
+            policy: "backups".into(),
+            level: Level::Deny,
+            result: PolicyResult::Passed,
+            control: vec!["SOC2 A1.2".into()],
+            findings: vec![("local.value.a".into(), "excepted".into(), "no backup".into())],
+            exceptions: vec![("local.value.a".into(), "rebuilt from events".into())],
+        }],
         ..revision()
     };
     run.finish(full).await.expect("the run ends");
