@@ -128,7 +128,8 @@ fn from_known(workspace: &Workspace, desired: Desired, seen: &Seen, request: &Re
         simulated: workspace.settings.simulated(),
     };
     let mut plan = plan::start(desired, &known, &options).map_err(|diagnostics| workspace.failure(diagnostics))?;
-    plan.warnings.splice(0..0, workspace.project.warnings.iter().cloned());
+    let short = super::secrets::short_ones(workspace);
+    plan.warnings.splice(0..0, workspace.project.warnings.iter().cloned().chain(short));
     Ok(plan)
 }
 

@@ -9,6 +9,7 @@ use super::plan::{self, Planned, Request};
 use super::project::Failure;
 use super::workspace::Workspace;
 use crate::expand::KeptSecret;
+use crate::model::known_secrets::SHORTEST;
 use crate::model::{Action, Address, Change, Code, Data, Diagnostic, EdgeReason, KnownSecrets, Plan, Record, Value};
 use crate::state::{State, View};
 
@@ -27,6 +28,21 @@ pub struct SecretAge {
     pub due: Option<Timestamp>,
     /// Until when the former value is kept, where there is one.
     pub previous_until: Option<Timestamp>,
+}
+
+/// Given secrets that are too short to be recognised where a platform repeats them.
+pub fn short_ones(workspace: &Workspace) -> Vec<Diagnostic> {
+    let Ok(given) = workspace.given_secrets() else { return Vec::new() };
+    let short = given.iter().filter(|(_, value)| value.as_text().is_some_and(|text| text.len() < SHORTEST));
+    short
+        .map(|(name, _)| {
+            let declared = workspace.project.program.body.secrets.iter().find(|it| it.name == *name).map(|it| it.span);
+            Code::Doubtful
+                .warning(format!("`secret.{name}` has fewer than {SHORTEST} bytes: it is easily guessed"))
+                .labels(declared.map(|span| (span, "given from outside")))
+                .note("where a platform repeats it, it is not recognised: that would hide other texts by chance")
+        })
+        .collect()
 }
 
 /// All secrets that state holds, by address.
@@ -98,12 +114,19 @@ pub async fn rotate(workspace: &mut Workspace, connections: &Connections, named:
         refuse_same(workspace, &secret)?;
         workspace.rotating.insert(secret.clone());
     }
+    let planned = planned(workspace, connections, &secret).await;
+    workspace.rotating.clear();
+    Ok(Rotation { planned: planned?, secret, unfinished })
+}
+
+/// The plan of what the secret reaches.
+async fn planned(workspace: &Workspace, connections: &Connections, secret: &Address) -> Result<Planned, Failure> {
     let planned = plan::refreshed(workspace, connections, &Request::default()).await?;
-    let reached = reached(&planned.plan, &secret, &given_anew(workspace, &secret)?);
+    let reached = reached(&planned.plan, secret, &given_anew(workspace, secret)?);
     let others: Vec<&Address> =
         planned.plan.changes.iter().map(|change| &change.address).filter(|address| !reached.contains(address)).collect();
     if others.is_empty() {
-        return Ok(Rotation { planned, secret, unfinished });
+        return Ok(planned);
     }
     let left = others_wait(&others);
     let only = reached.iter().map(Address::to_string).collect();
@@ -111,7 +134,7 @@ pub async fn rotate(workspace: &mut Workspace, connections: &Connections, named:
     // Nobody has typed `--only`: what it leaves out is said in words of its own.
     planned.plan.warnings.retain(|it| it.code != Code::Doubtful || !it.message.starts_with("`--only`"));
     planned.plan.warnings.push(left);
-    Ok(Rotation { planned, secret, unfinished })
+    Ok(planned)
 }
 
 fn others_wait(others: &[&Address]) -> Diagnostic {
@@ -226,3 +249,6 @@ fn reached(plan: &Plan, secret: &Address, given: &KnownSecrets) -> BTreeSet<Addr
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,6 @@
 //! way round: a type that is more careful than the value would refuse programs, a value that is more careful than its type would
 //! be shown as plain by whoever trusts the type.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use stackwright::eval::builtins::{self, Outside};

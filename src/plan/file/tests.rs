@@ -32,6 +32,11 @@ fn rich() -> (World, Plan) {
     let mut plan = world.plan();
     let label = Span::new(crate::model::SourceId(0), 1, 2);
     plan.warnings.push(Code::Doubtful.warning("careful").label(label, "here").note("a fact").help("look"));
+    plan.reveals.push(crate::model::desired::Reveal {
+        span: label,
+        reason: "shown to the visitor".into(),
+        instance: Some(address("service.api")),
+    });
     (world, plan)
 }
 
