@@ -368,6 +368,8 @@ fn intent(id: OperationId, operation: &Operation, ids_before: Vec<String>) -> In
         before: operation.before.clone(),
         edges: operation.draft.as_ref().map(|draft| draft.edges.clone()).unwrap_or_default(),
         protect: operation.draft.as_ref().is_some_and(|draft| draft.protect),
+        generation: operation.draft.as_ref().map_or(0, |draft| draft.generation),
+        replace_on: operation.draft.as_ref().map(|draft| draft.replace_on.clone()).unwrap_or_default(),
         recovery: operation.recovery_word().into(),
         not_after: operation.not_after,
         effect: operation.effect,

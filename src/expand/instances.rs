@@ -280,8 +280,18 @@ impl<'p> Expander<'p> {
         lifecycle: &Lifecycle,
         locals: &[(Slot, Value)],
     ) -> Outcome<BTreeMap<Address, Span>> {
+        self.addresses_named(frame, &lifecycle.after, locals)
+    }
+
+    /// Addresses that expressions name, of resources and instances.
+    pub fn addresses_named(
+        &self,
+        frame: &Rc<Frame<'p>>,
+        exprs: &[crate::model::Expr],
+        locals: &[(Slot, Value)],
+    ) -> Outcome<BTreeMap<Address, Span>> {
         let mut after = BTreeMap::new();
-        for expr in &lifecycle.after {
+        for expr in exprs {
             // To read it here is no reason to wait for all of an instance whose output it may come from.
             let (value, _) = self.reading(|| self.eval(frame, expr, locals));
             named_in(&value?, expr.span, &mut after);

@@ -13,6 +13,7 @@ mod moves;
 mod naming;
 mod place;
 mod resources;
+mod rollout;
 pub mod rules;
 mod scope;
 mod secrets;

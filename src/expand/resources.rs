@@ -12,7 +12,8 @@ use crate::lang::program::{Mode, Override, Resource};
 use crate::model::expr::{ExprKind, Reference};
 use crate::model::schema::{Given, ReplaceOrder};
 use crate::model::{
-    Address, Code, Data, DesiredResource, Diagnostic, Edge, EdgeReason, Expr, Fields, Kind, Lifecycle, ProviderName, Span, Value,
+    Address, Code, Data, DesiredResource, Diagnostic, Edge, EdgeReason, Expr, Fields, Kind, Lifecycle, ProviderName, Span, Turn,
+    Value,
 };
 
 impl<'p> Expander<'p> {
@@ -151,7 +152,8 @@ impl<'p> Expander<'p> {
         }
         fill_in_defaults(&decl.kind, &mut attributes);
         let lifecycle = self.lifecycle(frame, decl, placed)?;
-        let after = self.after(frame, &decl.lifecycle, &placed.locals)?;
+        let mut after = self.after(frame, &decl.lifecycle, &placed.locals)?;
+        after.extend(self.before_rollout(frame, decl)?);
         Ok((attributes, lifecycle, after))
     }
 
@@ -186,16 +188,17 @@ impl<'p> Expander<'p> {
         }
         if let Some(expr) = &given.parallel {
             let value = self.eval(frame, expr, locals)?;
-            lifecycle.one_at_a_time = match value.data {
+            lifecycle.turn = match value.data {
                 Data::Null => None,
-                Data::Int(1) => Some(frame.address_of(&decl.kind.name, &decl.name)),
-                Data::Int(_) => {
-                    return Err(Box::new(
-                        Code::NotYet.error("`parallel` is 1 or left out in this version").label(expr.span, "expected 1"),
-                    ));
+                Data::Int(number) => {
+                    let set = frame.address_of(&decl.kind.name, &decl.name);
+                    Some(Turn { set, at_once: u32::try_from(number.max(1)).unwrap_or(u32::MAX), rollout: false })
                 }
                 _ => return Err(too_late(&value, expr.span, "`parallel`")),
             };
+        }
+        if let Some(turn) = self.rolled_out(frame, decl)? {
+            lifecycle.turn = turn;
         }
         Ok(lifecycle)
     }

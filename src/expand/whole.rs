@@ -145,16 +145,9 @@ impl<'p> Expander<'p> {
             return;
         }
         let resources = frame.tables.borrow().resources.clone();
+        self.check_rollouts(frame);
         for decl in resources {
             self.emit(frame, decl);
-        }
-        let rollouts = frame.tables.borrow().rollouts.clone();
-        for rollout in rollouts {
-            let error = Code::NotYet
-                .error("rollouts are not run in this version")
-                .label(rollout.span, "would be driven step by step")
-                .help("use `lifecycle { parallel = 1 }`");
-            self.say(frame, error);
         }
         self.unused_overrides(frame);
         if let Some(instance) = self.instance(frame) {
@@ -228,7 +221,7 @@ impl<'p> Expander<'p> {
                     Err(error) => error.message.clone(),
                 };
                 let mut error = Code::RequireFailed.error(text);
-                let places = self.entries(frame, require);
+                let places = self.entries(frame, &require.reads);
                 match (&places[..], frame.called_at()) {
                     ([], Some(called_at)) => error = error.label(called_at, "does not fulfil it"),
                     ([], None) => {}
@@ -240,8 +233,8 @@ impl<'p> Expander<'p> {
         }
     }
 
-    /// The entries of the caller's block that a requirement reads.
-    fn entries(&self, frame: &Frame<'p>, require: &Require) -> Vec<Span> {
+    /// The entries of the caller's block that give these inputs.
+    pub fn entries(&self, frame: &Frame<'p>, reads: &[Name]) -> Vec<Span> {
         let given = |name: &Name| match frame.decl {
             Some(decl) => decl.inputs.iter().find(|(given, ..)| given == name).map(|(.., span)| *span),
             None => self
@@ -251,7 +244,7 @@ impl<'p> Expander<'p> {
                 .map(|value| value.mark.origin)
                 .or_else(|| self.program.inputs.iter().find(|input| input.name == *name).map(|input| input.span)),
         };
-        require.reads.iter().filter_map(given).collect()
+        reads.iter().filter_map(given).collect()
     }
 }
 

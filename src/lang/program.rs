@@ -338,9 +338,17 @@ pub struct Resource {
 #[derive(Clone, Debug)]
 pub struct Rollout {
     pub name: Name,
+    /// `fly.machine`
     pub kind: Name,
+    /// Name of the set.
     pub of: Name,
-    pub fields: Expr,
+    /// A variant: `direct`, `rolling`, `blue_green`, `canary`.
+    pub strategy: Expr,
+    /// Inputs of the component that the strategy reads: where in the caller's block a refusal points.
+    pub reads: Vec<Name>,
+    /// References to what is done before.
+    pub before: Vec<Expr>,
+    /// `rollout NAME of KIND.NAME`.
     pub span: Span,
 }
 

@@ -118,8 +118,19 @@ pub struct Lifecycle {
     /// A change of one of these values replaces the resource, or runs it again.
     pub replace_on: Vec<Value>,
     pub timeout: Option<Duration>,
-    /// With the other instances of its set one after the other: the set's address.
-    pub one_at_a_time: Option<Address>,
+    /// With the other instances of its set a few at a time.
+    pub turn: Option<Turn>,
+}
+
+/// How the instances of a set take turns: the next ones start once those before are done, and none after one has failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Turn {
+    /// The set's address.
+    pub set: Address,
+    /// At least 1.
+    pub at_once: u32,
+    /// A rollout takes turns only where something runs already that could fail; `lifecycle.parallel` always.
+    pub rollout: bool,
 }
 
 #[derive(Clone, Debug)]

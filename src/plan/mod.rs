@@ -7,6 +7,7 @@
 //! [`decide`] is the heart: one resource, what state and the platform hold of it, and the action that follows.
 
 pub mod adopt;
+mod alike;
 mod decide;
 pub mod diff;
 pub mod effects;

@@ -378,6 +378,7 @@ impl<'a> Planner<'a> {
         // Stable: a move stays before what follows it.
         changes.sort_by(|a, b| a.address.cmp(&b.address));
         let outputs_left = self.select(&mut changes, &ordered, &addresses)?;
+        self.warnings.extend(super::alike::look_alikes(&changes, self.known.sources));
         let outputs = if outputs_left { Vec::new() } else { outputs };
         let order = order::pairs(&changes, &addresses, &ordered.order, &ordered.waits);
         let reads = reads(&changes, &edges, self.known.records);

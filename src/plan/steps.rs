@@ -1,11 +1,13 @@
 //! The steps of a plan, and which waits for which: making in the order of the program's edges, unmaking in the exact reverse of
 //! the stored ones.
 
+use std::collections::BTreeMap;
+
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::graph::{self, Wait};
 use crate::model::schema::ReplaceOrder;
-use crate::model::{Action, Address, Change, Plan};
+use crate::model::{Action, Address, Change, Plan, Turn};
 
 /// Which part of a change a step is. A replacement has both.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -33,13 +35,13 @@ pub struct Steps {
 /// - What is destroyed waits until everything that was recorded as using it was destroyed, or made without it.
 /// - A replacement creates first or destroys first as it says.
 /// - Other destroys come last, so that a failure before them leaves what they would have destroyed.
-/// - Instances of a set that go one at a time wait for each other.
+/// - Instances of a set that take turns wait for those before them.
 pub fn steps(plan: &Plan) -> Steps {
     let mut layout = Layout::new(plan);
     layout.make_in_order(plan);
     layout.unmake_in_reverse(&plan.changes);
     layout.destroy_last(&plan.changes);
-    layout.one_at_a_time(&plan.changes);
+    layout.in_turns(&plan.changes);
     layout.finish()
 }
 
@@ -132,13 +134,37 @@ impl Layout {
         destroys.into_iter().filter(|at| !early.contains(at)).for_each(|at| self.wait(self.unmake[at], Some(all_made), false));
     }
 
-    fn one_at_a_time(&mut self, changes: &[Change]) {
-        let mut last: FxHashMap<&Address, u32> = FxHashMap::default();
+    /// Instances of a set start once all those before them are done, so that a failure leaves the rest as it is.
+    fn in_turns(&mut self, changes: &[Change]) {
+        let mut sets: BTreeMap<&Address, (&Turn, Vec<usize>)> = BTreeMap::new();
         for (at, change) in changes.iter().enumerate() {
-            let set = change.after.as_ref().and_then(|after| after.lifecycle.one_at_a_time.as_ref());
-            if let (Some(set), Some(make)) = (set, self.make[at]) {
-                let before = last.insert(set, make);
-                self.wait(Some(make), before, true);
+            let turn = change.after.as_ref().and_then(|after| after.lifecycle.turn.as_ref());
+            let is_made = matches!(change.action, Action::Create | Action::Update | Action::Replace { .. } | Action::Run);
+            if let Some(turn) = turn.filter(|_| is_made) {
+                sets.entry(&turn.set).or_insert((turn, Vec::new())).1.push(at);
+            }
+        }
+        for (turn, members) in sets.into_values() {
+            let runs = |at: &usize| matches!(changes[*at].action, Action::Update | Action::Replace { .. });
+            if turn.rollout && !members.iter().any(runs) {
+                continue;
+            }
+            let mut before = None;
+            for batch in members.chunks(turn.at_once.max(1) as usize) {
+                for &at in batch {
+                    self.wait(self.make[at], before, true);
+                    if changes[at].action == (Action::Replace { order: ReplaceOrder::DestroyFirst }) {
+                        self.wait(self.unmake[at], before, true);
+                    }
+                }
+                before = match batch {
+                    [only] => self.make[*only],
+                    _ => {
+                        let joint = Some(self.add(None));
+                        batch.iter().for_each(|at| self.wait(joint, self.make[*at], true));
+                        joint
+                    }
+                };
             }
         }
     }

@@ -46,6 +46,8 @@ pub(crate) fn intent(operation: u8, at: &str, inputs: Fields) -> Intent {
         before: None,
         edges: Vec::new(),
         protect: false,
+        generation: 0,
+        replace_on: Vec::new(),
         recovery: "put".into(),
         not_after: Duration::from_secs(30),
         effect: None,

@@ -77,8 +77,9 @@ fn resource(resource: &DesiredResource) -> Vec<String> {
     if resource.lifecycle.protect {
         lines.push("  protected".into());
     }
-    if let Some(set) = &resource.lifecycle.one_at_a_time {
-        lines.push(format!("  one at a time in {set}"));
+    if let Some(turn) = &resource.lifecycle.turn {
+        let word = if turn.rollout { "rolled out" } else { "goes" };
+        lines.push(format!("  {word} {} at a time in {}", turn.at_once, turn.set));
     }
     lines.extend(resource.edges.iter().map(|edge| {
         let word = match edge.reason {

@@ -335,7 +335,7 @@ async fn instances_go_one_at_a_time_where_their_set_says_so() {
     let mut rig = Rig::new();
     for key in ["0", "1", "2", "3"] {
         let mut it = app("web").keyed(key).with("name", format!("web-{key}").as_str());
-        it.0.lifecycle.one_at_a_time = Some(address("test.app.web"));
+        it.0.lifecycle.turn = Some(crate::model::Turn { set: address("test.app.web"), at_once: 1, rollout: false });
         rig.declared.declare(it);
     }
     rig.apply().await;

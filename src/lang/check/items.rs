@@ -75,6 +75,10 @@ impl<'t> Checker<'t> {
                     let require = self.check_require(&mut cx, it);
                     body.requires.push(require);
                 }
+                ItemKind::Rollout(it) => {
+                    let span = Span { end: it.of.span.end, ..item.span };
+                    body.rollouts.extend(self.check_rollout(it, scope, span));
+                }
                 ItemKind::If(it) => {
                     if let Some(branch) = self.check_branches(it) {
                         body.branches.push(branch);

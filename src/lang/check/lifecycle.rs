@@ -137,11 +137,6 @@ impl<'t> Checker<'t> {
                 let ty = Type::Int(Bounds { min: Some(1), max: None }).optional();
                 let expr = self.check(cx, value, &ty, &at);
                 self.needed_early(scope, &expr, "`lifecycle.parallel`");
-                if let Some(number) = self.constant_value(&expr).and_then(|value| value.as_int())
-                    && number != 1
-                {
-                    self.say_not_yet("`parallel` above 1", value.span, "write `parallel = 1`, or leave it out");
-                }
                 if !cx.keyed {
                     let diagnostic = Code::Doubtful
                         .warning("`parallel` is about the instances of a set, and this is one resource")
@@ -163,7 +158,7 @@ impl<'t> Checker<'t> {
         self.say_unknown_field("`lifecycle`", &name.node, name.span, known);
     }
 
-    fn check_after(&mut self, cx: &mut Cx, value: &'t tree::Expr) -> Vec<Expr> {
+    pub(super) fn check_after(&mut self, cx: &mut Cx, value: &'t tree::Expr) -> Vec<Expr> {
         let items: Vec<&'t tree::Expr> = match &value.without_parens().kind {
             K::List(items) => items.iter().collect(),
             _ => vec![value],

@@ -33,6 +33,7 @@ mod planned;
 mod promql;
 mod report;
 mod rules;
+mod rollouts;
 mod settings;
 mod shapes;
 mod stages;

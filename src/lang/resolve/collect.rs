@@ -383,11 +383,6 @@ impl<'t> Collector<'t, '_> {
                     self.items(&component.items.items, scope);
                 }
             }
-            ItemKind::Rollout(_) => self.not_yet(
-                item.span,
-                "`rollout`",
-                "a set of machines is updated one after the other with `lifecycle { parallel = 1 }`",
-            ),
             ItemKind::Policy(policy) => self.policy(policy, item, scope),
             ItemKind::Test(test) => self.test(test, item, scope),
             ItemKind::Error(broken) => {
@@ -397,7 +392,7 @@ impl<'t> Collector<'t, '_> {
                 }
             }
             ItemKind::Type(_) | ItemKind::Fn(_) | ItemKind::Import(_) | ItemKind::ImportStack(_) => {}
-            ItemKind::Require(_) | ItemKind::Moved(_) | ItemKind::Adopt(_) | ItemKind::Forget(_) => {}
+            ItemKind::Rollout(_) | ItemKind::Require(_) | ItemKind::Moved(_) | ItemKind::Adopt(_) | ItemKind::Forget(_) => {}
         }
     }
 
@@ -669,14 +664,6 @@ impl<'t> Collector<'t, '_> {
         let word = word(&item.kind);
         let span = Span { end: item.span.start + word.len() as u32, ..item.span };
         self.say(Code::Syntax.error(format!("`{word}` cannot stand here")).label(span, belongs.to_owned()));
-    }
-
-    fn not_yet(&mut self, span: Span, what: &str, instead: &str) {
-        let diagnostic = Code::NotYet
-            .error(format!("this version does not run {what}"))
-            .label(span, "would be without effect")
-            .help(instead.to_owned());
-        self.say(diagnostic);
     }
 
     fn duplicate(&mut self, what: &str, second: Span, first: Span, help: Option<&str>) {

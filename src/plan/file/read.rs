@@ -18,7 +18,7 @@ use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
     Action, Address, Change, Code, Confidence, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Digest, Edge,
     EdgeReason, Edit, FieldChange, Fields, Fix, Kind, Lifecycle, Origin, Plan, ProviderName, Reason, Record, RecordEdge,
-    RecordId, Schemas, Severity, SourceId, Sources, Span, Value,
+    RecordId, Schemas, Severity, SourceId, Sources, Span, Turn, Value,
 };
 
 /// Why bytes are no plan.
@@ -255,12 +255,19 @@ fn resource(
             replace: shape.create_first.map(replace_order),
             replace_on: shape.replace_on.iter().map(value).collect::<Result<_>>()?,
             timeout: shape.timeout_ms.map(Duration::from_millis),
-            one_at_a_time: shape.one_at_a_time.map(|set| address(&set)).transpose()?,
+            turn: shape.turn.map(turn).transpose()?,
         },
         edges: shape.edges.into_iter().map(edge).collect::<Result<_>>()?,
         span: span(shape.span),
         called_at: span(shape.called_at),
     })
+}
+
+fn turn(shape: TurnShape) -> Result<Turn> {
+    if shape.at_once == 0 {
+        return Err(damaged("a set of which none goes at once".into()));
+    }
+    Ok(Turn { set: address(&shape.set)?, at_once: shape.at_once, rollout: shape.rollout })
 }
 
 fn edge(shape: EdgeShape) -> Result<Edge> {

@@ -154,10 +154,19 @@ pub struct ResourceShape {
     pub create_first: Option<bool>,
     pub replace_on: Vec<Raw>,
     pub timeout_ms: Option<u64>,
-    pub one_at_a_time: Option<String>,
+    pub turn: Option<TurnShape>,
     pub edges: Vec<EdgeShape>,
     pub span: SpanShape,
     pub called_at: SpanShape,
+}
+
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnShape {
+    pub set: String,
+    pub at_once: u32,
+    pub rollout: bool,
 }
 
 #[derive(Serialize, Deserialize)]

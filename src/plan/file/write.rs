@@ -133,7 +133,11 @@ fn resource(resource: &DesiredResource) -> Result<ResourceShape, WireError> {
         create_first: lifecycle.replace.map(|order| order == ReplaceOrder::CreateFirst),
         replace_on: lifecycle.replace_on.iter().map(value).collect::<Result<_, _>>()?,
         timeout_ms: lifecycle.timeout.map(|timeout| timeout.as_millis().min(u64::MAX.into()) as u64),
-        one_at_a_time: lifecycle.one_at_a_time.as_ref().map(|set| set.to_string()),
+        turn: lifecycle.turn.as_ref().map(|it| TurnShape {
+            set: it.set.to_string(),
+            at_once: it.at_once,
+            rollout: it.rollout,
+        }),
         edges: resource.edges.iter().map(edge).collect(),
         span: span(resource.span),
         called_at: span(resource.called_at),

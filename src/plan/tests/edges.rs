@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::model::schema::ReplaceOrder;
-use crate::model::{Code, EdgeReason, Plan, Value};
+use crate::model::{Code, EdgeReason, Plan, Turn, Value};
 use crate::plan::{Half, steps};
 
 /// The steps in their order as `make a`, `unmake b`.
@@ -140,12 +140,57 @@ fn instances_of_a_set_go_one_at_a_time() {
     let mut world = World::default();
     for key in ["0", "1", "2"] {
         let mut it = app("web").keyed(key).with("name", format!("web-{key}").as_str());
-        it.0.lifecycle.one_at_a_time = Some(address("test.app.web"));
+        it.0.lifecycle.turn = Some(Turn { set: address("test.app.web"), at_once: 1, rollout: false });
         world.declare(it);
     }
     let plan = world.plan();
     assert!(waits(&plan, ("test.app.web[\"0\"]", Half::Make), ("test.app.web[\"1\"]", Half::Make)));
     assert!(waits(&plan, ("test.app.web[\"1\"]", Half::Make), ("test.app.web[\"2\"]", Half::Make)));
+}
+
+#[test]
+fn a_set_goes_a_few_at_a_time_and_a_rollout_only_where_something_runs() {
+    let declare = |world: &mut World, image: &str, rollout: bool| {
+        for key in ["0", "1", "2", "3", "4"] {
+            let mut it = app("web").keyed(key).with("name", format!("web-{key}").as_str()).with("note", image);
+            it.0.lifecycle.turn = Some(Turn { set: address("test.app.web"), at_once: 2, rollout });
+            world.declare(it);
+        }
+    };
+    let of = |key: &str| format!("test.app.web[{key:?}]");
+    let waits_for = |plan: &crate::model::Plan, first: &str, second: &str| {
+        waits(plan, (&of(first), Half::Make), (&of(second), Half::Make))
+    };
+    let mut world = World::default();
+    declare(&mut world, "one", false);
+    let plan = world.plan();
+    assert!(waits_for(&plan, "0", "2") && waits_for(&plan, "1", "2") && waits_for(&plan, "3", "4"));
+    assert!(!waits_for(&plan, "0", "1") && !waits_for(&plan, "2", "3"));
+
+    declare(&mut world, "one", true);
+    let plan = world.plan();
+    assert!(!waits_for(&plan, "0", "2"), "nothing runs yet");
+    world.apply(&plan);
+    declare(&mut world, "two", true);
+    let plan = world.plan();
+    assert!(waits_for(&plan, "0", "2") && waits_for(&plan, "1", "3") && !waits_for(&plan, "0", "1"));
+}
+
+#[test]
+fn an_old_object_goes_only_when_its_turn_has_come() {
+    let mut world = World::default();
+    let declare = |world: &mut World, region: &str| {
+        for key in ["0", "1"] {
+            let mut it = app("web").keyed(key).with("name", format!("web-{key}").as_str()).with("region", region);
+            it.0.lifecycle.turn = Some(Turn { set: address("test.app.web"), at_once: 1, rollout: true });
+            world.declare(it);
+        }
+    };
+    declare(&mut world, "cdg");
+    world.applied();
+    declare(&mut world, "fra");
+    let plan = world.plan();
+    assert!(waits(&plan, ("test.app.web[\"0\"]", Half::Make), ("test.app.web[\"1\"]", Half::Unmake)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One row a case: what is declared, recorded and seen, and what follows.
 
 mod adopt;
+mod alike;
 mod edges;
 mod laws;
 pub(crate) mod world;

@@ -196,6 +196,9 @@ pub struct Intent {
     pub edges: Vec<RecordEdge>,
     /// The guard of its record.
     pub protect: bool,
+    /// As its record will say: how often it was replaced by a new one first, and the values that replace it.
+    pub generation: u32,
+    pub replace_on: Vec<Value>,
     /// `keyed`, `named`, `tagged`, `put`, `opaque`.
     pub recovery: Name,
     /// How long after the intent a byte of the call may still leave.

@@ -17,7 +17,7 @@ use super::record::{self, Known};
 use crate::model::canonical::write_text;
 use crate::model::verdict::{Level, PolicyResult};
 use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
-use crate::model::{Address, Digest, Name, ProviderName, Record, RecordId};
+use crate::model::{Address, Digest, Name, ProviderName, Record, RecordId, Value};
 use crate::state::contract::StoreId;
 use crate::state::view::{OpenIntent, View};
 
@@ -366,6 +366,9 @@ pub(in crate::state) fn write_intent(object: &mut Object<'_>, intent: &Intent, s
         record::write_edges(object.key("edges"), &intent.edges);
     }
     object.maybe_text("effect", intent.effect.map(|it| it.to_string()).as_deref());
+    if intent.generation != 0 {
+        object.number("generation", intent.generation);
+    }
     object.list("ids_before", &intent.ids_before, |out, id| write_text(out, id));
     if !intent.inputs.is_empty() {
         let context = inputs_context(intent);
@@ -381,12 +384,20 @@ pub(in crate::state) fn write_intent(object: &mut Object<'_>, intent: &Intent, s
     let provider = (!record::is_default_provider(&intent.provider, &intent.kind)).then(|| intent.provider.to_string());
     object.maybe_text("provider", provider.as_deref());
     object.text("recovery", &intent.recovery);
+    if !intent.replace_on.is_empty() {
+        let values = Value::list(intent.replace_on.clone());
+        Wire::sealed(sealer).write_value(object.key("replace_on"), replace_on_context(intent), &values)?;
+    }
     Ok(())
 }
 
 fn inputs_context(intent: &Intent) -> Context<'_> {
     let record = intent.before.as_ref().map_or(intent.operation.record(), |before| before.id);
     Context { record, kind: &intent.kind, part: "intent" }
+}
+
+fn replace_on_context(intent: &Intent) -> Context<'_> {
+    Context { part: "intent.replace_on", ..inputs_context(intent) }
 }
 
 #[derive(Deserialize)]
@@ -405,6 +416,8 @@ pub(in crate::state) struct RawIntent<'b> {
     edges: record::RawEdges<'b>,
     #[serde(borrow, default)]
     effect: Option<Cow<'b, str>>,
+    #[serde(default)]
+    generation: u32,
     #[serde(borrow, default)]
     ids_before: Vec<Cow<'b, str>>,
     #[serde(borrow, default)]
@@ -422,6 +435,8 @@ pub(in crate::state) struct RawIntent<'b> {
     provider: Option<Cow<'b, str>>,
     #[serde(borrow)]
     recovery: Cow<'b, str>,
+    #[serde(borrow, default)]
+    replace_on: Option<&'b RawValue>,
 }
 
 pub(in crate::state) fn read_intent(raw: RawIntent<'_>, view: &View, reading: &mut Reading<'_>) -> Result<Intent, WireError> {
@@ -443,17 +458,24 @@ pub(in crate::state) fn read_intent(raw: RawIntent<'_>, view: &View, reading: &m
         before,
         edges: record::read_edges(&raw.edges)?,
         protect: raw.protect,
+        generation: raw.generation,
+        replace_on: Vec::new(),
         recovery: reading.name(&raw.recovery),
         not_after: Duration::from_millis(raw.not_after),
         effect: raw.effect.map(|it| digest(&it)).transpose()?,
         ids_before: raw.ids_before.into_iter().map(Into::into).collect(),
         causes: causes(raw.causes, reading),
     };
+    let record = match raw.before {
+        None => intent.operation.record(),
+        Some(id) => RecordId(unhex(&id)?),
+    };
+    if let Some(values) = raw.replace_on {
+        let context = Context { record, kind: &kind, part: "intent.replace_on" };
+        let value = reading.whole(context, values.get(), |read| read.value())?;
+        intent.replace_on = value.as_list().ok_or(bad("a list of values"))?.to_vec();
+    }
     if let Some(inputs) = raw.inputs {
-        let record = match raw.before {
-            None => intent.operation.record(),
-            Some(id) => RecordId(unhex(&id)?),
-        };
         let context = Context { record, kind: &kind, part: "intent" };
         intent.inputs = reading.whole(context, inputs.get(), |read| read.fields())?;
     }
