@@ -153,6 +153,14 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
             "counts": counts,
             "inputs": inputs,
             "changes": changes,
+            "deferred": plan.deferred.iter().map(|it| json!({
+                "address": it.address.as_str(),
+                "kind": &*it.kind,
+                "actions": ["create"],
+                "at_most": it.at_most,
+                "waits_for": it.waits_for.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
+                "span": span(it.span, sources),
+            })).collect::<Vec<_>>(),
             "outputs": outputs,
             "remarks": remarks,
             "reveals": plan.reveals.iter().map(|it| json!({

@@ -61,6 +61,7 @@ impl View<'_> {
         for (weight, instance, changes) in self.groups() {
             self.group(&mut out, weight, &instance, &changes);
         }
+        self.deferred(&mut out);
         self.outputs(&mut out);
         self.notices(&mut out);
         out.push_str(&format!("\n  {}\n", self.counts()));
@@ -308,6 +309,17 @@ impl View<'_> {
         }
     }
 
+    /// Sets that are planned once their keys are known.
+    fn deferred(&self, out: &mut String) {
+        for set in &self.plan.deferred {
+            let waits: Vec<String> = set.waits_for.iter().map(|it| Escaped(it.as_str()).to_string()).collect();
+            let head = self.terminal.paint(Ink::Change, format!("? {}", Escaped(set.address.as_str())));
+            let most = if set.at_most == 1 { "1".to_owned() } else { format!("up to {}", set.at_most) };
+            let line = format!("{head}  deferred: create {most}, keys known after {}", waits.join(", "));
+            out.push_str(&format!("{}\n", spread(&self.terminal, &line, &self.terminal.paint(Ink::Quiet, self.line(set.span)))));
+        }
+    }
+
     fn outputs(&self, out: &mut String) {
         for output in &self.plan.outputs {
             let after = output.after.as_ref().map(|after| &after.value);
@@ -362,6 +374,7 @@ pub fn counts(plan: &Plan) -> Vec<(&'static str, usize)> {
         ("adopt", of(&|it| matches!(it.action, Action::Adopt { .. }))),
         ("forget", of(&|it| matches!(it.action, Action::Forget))),
         ("recorded", of(&|it| matches!(it.action, Action::Record))),
+        ("deferred", plan.deferred.len()),
         ("drift", of(&|it| !it.drift.is_empty())),
         ("same", plan.same as usize),
     ];

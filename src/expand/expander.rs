@@ -13,7 +13,8 @@ use super::{Question, Request};
 use crate::eval::{Budget, Outcome, evaluate_with};
 use crate::lang::program::{Environment, Let, Program, Resource};
 use crate::model::{
-    Address, Code, Data, DesiredResource, Diagnostic, Expr, Fields, Name, Origin, ProviderName, Severity, Slot, Span, Value,
+    Address, Code, Data, Deferred, DesiredResource, Diagnostic, Expr, Fields, Name, Origin, ProviderName, Severity, Slot, Span,
+    Value,
 };
 
 /// No program has more instances and resources.
@@ -52,6 +53,8 @@ pub struct Expander<'p> {
     pub reveals: RefCell<BTreeSet<crate::model::desired::Reveal>>,
     pub warnings: RefCell<Vec<Diagnostic>>,
     pub branches: RefCell<std::collections::BTreeSet<(Span, bool)>>,
+    /// Sets that wait for their keys, by address.
+    pub deferred: RefCell<BTreeMap<Address, Deferred>>,
     /// What is being computed: its name, and the place that asked for it.
     busy: RefCell<Vec<(String, Span)>>,
     reads: RefCell<Vec<BTreeMap<Address, Span>>>,
@@ -85,6 +88,7 @@ impl<'p> Expander<'p> {
             reveals: RefCell::default(),
             warnings: RefCell::default(),
             branches: RefCell::default(),
+            deferred: RefCell::default(),
             busy: RefCell::default(),
             reads: RefCell::default(),
             count: Cell::new(0),

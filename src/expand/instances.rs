@@ -71,6 +71,9 @@ impl<'p> Expander<'p> {
                 if let Some(away) = self.away(frame, decl, component)? {
                     return Ok(away);
                 }
+                if let Some(waits) = self.deferred_set(frame, &decl.head, &address, &decl.kind, decl.span)? {
+                    return Ok(waits);
+                }
                 let (elements, reads) = self.reading(|| self.elements(frame, &decl.head, decl.span));
                 let (elements, head_reads) = (elements?, Rc::new(reads));
                 self.add_reads(&head_reads);
@@ -144,6 +147,9 @@ impl<'p> Expander<'p> {
             span,
             || format!("`{address}`"),
             || {
+                if let Some(waits) = self.deferred_set(frame, &decl.head, &address, &decl.kind.name, decl.span)? {
+                    return Ok(waits);
+                }
                 let elements = self.elements(frame, &decl.head, decl.span)?;
                 let mut placed = Vec::new();
                 for element in elements.iter().flatten() {
@@ -213,7 +219,7 @@ impl<'p> Expander<'p> {
             };
             return Ok(held.then(|| vec![Element { key: None, locals: Vec::new() }]));
         };
-        let over = self.eval(frame, &each.over, &[])?;
+        let over = self.goes_over(frame, each)?;
         let mut elements = Vec::new();
         let mut seen: BTreeMap<Name, Span> = BTreeMap::new();
         for (key, binding) in keys(each, &over)? {

@@ -5,6 +5,7 @@
 //! always unknown here, given ones too: whoever plans knows which of them stay. Outputs named `remarks`, lists of texts, become
 //! the remarks of their instance.
 
+mod deferred;
 mod elsewhere;
 mod expander;
 mod frame;
@@ -54,6 +55,8 @@ pub struct Known<'a> {
     pub simulated: bool,
     /// What other stacks and other environments gave out; `None` where nobody asked them, as for a check.
     pub elsewhere: Option<Elsewhere>,
+    /// What state holds, for keys of sets that are made from what an earlier apply has made.
+    pub records: Option<&'a BTreeMap<Address, Arc<crate::model::Record>>>,
     /// What tells this state from every other: part of the hash in names that are unique everywhere.
     pub store_id: &'a str,
 }

@@ -68,6 +68,7 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
         forget,
         branches: all.branches.take(),
         adopt,
+        deferred: all.deferred.take().into_values().collect(),
         reveals: all.reveals.take().into_iter().collect(),
         warnings: all.warnings.take(),
     })))

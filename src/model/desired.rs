@@ -57,6 +57,8 @@ pub struct Desired {
     pub branches: BTreeSet<(Span, bool)>,
     /// Objects that exist already, and which resources they are to become.
     pub adopt: Vec<Adoption>,
+    /// Sets that are not in `resources` and `instances`, since nobody knows their keys yet.
+    pub deferred: Vec<Deferred>,
     /// Secrets that the program opens, by place.
     pub reveals: Vec<Reveal>,
     pub warnings: Vec<Diagnostic>,
@@ -143,6 +145,20 @@ pub struct DesiredInstance {
     pub remarks: Vec<String>,
     /// Outputs that people may ask for (`show`), by name.
     pub outputs: BTreeMap<Name, Value>,
+}
+
+/// A set whose keys are known only after an apply: it is planned once they are.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Deferred {
+    /// Of the set, without a key.
+    pub address: Address,
+    /// `service`, `fly.machine`: what it makes.
+    pub kind: Name,
+    /// So many at most.
+    pub at_most: u64,
+    /// What its keys are made from; ordered.
+    pub waits_for: Vec<Address>,
+    pub span: Span,
 }
 
 /// Something that exists on a platform and no record knows becomes the resource at an address.

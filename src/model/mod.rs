@@ -22,8 +22,8 @@ pub use address::Address;
 pub use canonical::Digest;
 pub use code::Code;
 pub use desired::{
-    Adoption, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Edge, EdgeReason, ElsewhereRead,
-    Lifecycle, ProviderName, Turn, Wanted,
+    Adoption, Deferred, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Edge, EdgeReason,
+    ElsewhereRead, Lifecycle, ProviderName, Turn, Wanted,
 };
 pub use diagnostic::{Confidence, Diagnostic, Edit, Fix, Severity};
 pub use expr::{Expr, ExprKind, Reference as NameReference, Slot, Step};

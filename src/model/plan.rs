@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::canonical::Digest;
-use super::desired::{DesiredOutput, DesiredProvider, DesiredResource, Edge, ProviderName, Reveal};
+use super::desired::{Deferred, DesiredOutput, DesiredProvider, DesiredResource, Edge, ProviderName, Reveal};
 use super::expr::Step;
 use super::record::Record;
 use super::schema::{Kind, ReplaceOrder};
@@ -49,6 +49,8 @@ pub struct Plan {
     pub inputs: Vec<(Name, Value)>,
     /// Instance edges that closed a cycle and were dropped.
     pub dropped: Vec<(Address, Edge)>,
+    /// Sets that wait for their keys; ordered by address. A plan with any is shown, and not applied.
+    pub deferred: Vec<Deferred>,
     pub warnings: Vec<Diagnostic>,
     /// Facts for people about instances: address and remark.
     pub remarks: Vec<(Address, String)>,
@@ -227,7 +229,7 @@ pub struct OutputChange {
 impl Plan {
     /// Whether applying it would do nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.outputs.is_empty()
+        self.changes.is_empty() && self.outputs.is_empty() && self.deferred.is_empty()
     }
 
     /// Whether a policy refuses it.

@@ -14,7 +14,7 @@ use super::workspace::Workspace;
 use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
 pub use crate::apply::{Event, Recovered, StepName, Stop};
 use crate::model::desired::Reveal;
-use crate::model::{Action, Address, Code, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
+use crate::model::{Action, Address, Code, Deferred, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
 pub use crate::plan::Half;
 use crate::plan::check_fits;
 use crate::providers::registry;
@@ -89,6 +89,9 @@ fn settled_counts(settled: &[Recovered]) -> Outcome {
 ///
 /// Errors: all of them, such as [`Code::ProgramMissing`] and [`Code::NoCredentials`].
 pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>) -> Result<(), Failure> {
+    if let Some(first) = plan.deferred.first() {
+        return Err(Failure::new(vec![refuse_deferred(plan, first)], sources.clone()));
+    }
     let mut kinds: BTreeMap<ProviderName, BTreeSet<Name>> = BTreeMap::new();
     for change in &plan.changes {
         if matches!(change.action, Action::Create | Action::Replace { .. } | Action::Run | Action::Update) {
@@ -104,6 +107,26 @@ pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>)
         }
     }
     if found.is_empty() { Ok(()) } else { Err(Failure::new(found, sources.clone())) }
+}
+
+/// A set whose keys are known only after apply would be planned in a second wave, which this version does not make.
+fn refuse_deferred(plan: &Plan, first: &Deferred) -> Diagnostic {
+    let waits: Vec<String> = first.waits_for.iter().map(|it| format!("`{it}`")).collect();
+    let only: Vec<String> = first.waits_for.iter().map(|it| format!("--only '{it}'")).collect();
+    let others = match plan.deferred.len() {
+        1 => String::new(),
+        more => format!(", and {} more sets wait like it", more - 1),
+    };
+    Code::NotYet
+        .error(format!("the keys of `{}` are known only after an apply{others}; nothing was changed", first.address))
+        .label(first.span, format!("waits for {}", waits.join(", ")))
+        .note("this version does not apply in waves: what such a set waits for is applied first")
+        .help(format!(
+            "`stackwright apply {} --env {}`, then apply again: the keys are known by then",
+            only.join(" "),
+            plan.environment
+        ))
+        .about(first.address.clone())
 }
 
 /// Makes what a plan says. `sources` are the texts that the plan's places are in.

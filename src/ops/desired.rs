@@ -216,6 +216,7 @@ fn asked<T>(
             kept_secrets: super::secrets::kept(workspace)?,
             simulated: workspace.settings.simulated(),
             elsewhere: Some(workspace.elsewhere.clone()),
+            records: Some(&workspace.state.view().records),
             store_id: &store_name(&workspace.state),
         },
         outside: &outside,

@@ -31,6 +31,10 @@ pub fn subject(plan: &Plan, secret: SecretDigest<'_>) -> Digest {
         }
         out.push(b'\n');
     }
+    for set in &plan.deferred {
+        write_text(&mut out, &format!("deferred {} {} {}", set.address, set.kind, set.at_most));
+        out.push(b'\n');
+    }
     for (address, version) in &plan.reads {
         write_text(&mut out, address.as_str());
         out.extend_from_slice(format!(" {version}\n").as_bytes());

@@ -50,6 +50,7 @@ fn normalised(mut desired: Desired, options: &Options) -> Desired {
         desired.forget.clear();
         desired.moved.clear();
         desired.adopt.clear();
+        desired.deferred.clear();
     }
     desired.resources.sort_by(|a, b| a.address.cmp(&b.address));
     for resource in &mut desired.resources {
@@ -266,6 +267,10 @@ impl<'a> Planner<'a> {
     fn leave_or_destroy(&mut self) {
         let records =
             self.known.records.values().filter(|record| self.standings.place(self.placed.now(&record.address)).is_none());
+        // Which of a set stay is known once its keys are.
+        let waits =
+            |record: &Record| self.desired.deferred.iter().any(|set| covers(&set.address, self.placed.now(&record.address)));
+        let records = records.filter(|record| !waits(record));
         let owed = self.known.deposed.values().flatten();
         for record in records.chain(owed).collect::<Vec<_>>() {
             let forgotten = self.desired.forget.iter().find(|(address, _)| covers(address, &record.address));
@@ -385,6 +390,10 @@ impl<'a> Planner<'a> {
         let elsewhere = std::mem::take(&mut self.desired.elsewhere).into_iter();
         let elsewhere = elsewhere.map(|read| effects::basis(read, self.known.digest)).collect();
         let providers = needed_providers(&changes, providers);
+        let mut deferred = std::mem::take(&mut self.desired.deferred);
+        deferred.sort_by(|a, b| a.address.cmp(&b.address));
+        deferred
+            .retain(|set| self.options.only.is_empty() || self.options.only.iter().any(|glob| only::matches(glob, &set.address)));
         let remarks = self.desired.instances.iter();
         let remarks = remarks.flat_map(|it| it.remarks.iter().map(|remark| (it.address.clone(), remark.clone()))).collect();
         let mut plan = Plan {
@@ -405,6 +414,7 @@ impl<'a> Planner<'a> {
             providers,
             inputs: self.desired.inputs,
             dropped: ordered.dropped,
+            deferred,
             warnings: self.warnings,
             remarks,
             reveals: self.desired.reveals,

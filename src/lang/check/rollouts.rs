@@ -119,10 +119,7 @@ fn strategies() -> Type {
         ("rolling", case(vec![("at_once", field(Type::Percent, default(third)))])),
         (
             "blue_green",
-            case(vec![
-                ("soak", field(Type::Duration, default(soak))),
-                ("abort_when", field(Type::Condition, Need::Absent)),
-            ]),
+            case(vec![("soak", field(Type::Duration, default(soak))), ("abort_when", field(Type::Condition, Need::Absent))]),
         ),
         (
             "canary",

@@ -16,8 +16,8 @@ use crate::model::schema::{OnChange, ReplaceOrder};
 use crate::model::verdict::{Exception, Finding, FindingOutcome, Level, Verdict};
 use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
-    Action, Address, Change, Code, Confidence, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Digest, Edge,
-    EdgeReason, Edit, FieldChange, Fields, Fix, Kind, Lifecycle, Origin, Plan, ProviderName, Reason, Record, RecordEdge,
+    Action, Address, Change, Code, Confidence, Deferred, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Digest,
+    Edge, EdgeReason, Edit, FieldChange, Fields, Fix, Kind, Lifecycle, Origin, Plan, ProviderName, Reason, Record, RecordEdge,
     RecordId, Schemas, Severity, SourceId, Sources, Span, Turn, Value,
 };
 
@@ -102,6 +102,7 @@ impl Reader<'_> {
             providers: shape.providers.into_iter().map(provider).collect::<Result<_>>()?,
             inputs: shape.inputs.into_iter().map(|(name, it)| Ok((name.into(), value(&it)?))).collect::<Result<_>>()?,
             dropped: shape.dropped.into_iter().map(|(at, it)| Ok((address(&at)?, edge(it)?))).collect::<Result<_>>()?,
+            deferred: shape.deferred.into_iter().map(deferred).collect::<Result<_>>()?,
             warnings: shape.warnings.into_iter().map(diagnostic).collect::<Result<_>>()?,
             remarks: shape.remarks.into_iter().map(|(at, text)| Ok((address(&at)?, text))).collect::<Result<_>>()?,
             reveals: shape
@@ -260,6 +261,16 @@ fn resource(
         edges: shape.edges.into_iter().map(edge).collect::<Result<_>>()?,
         span: span(shape.span),
         called_at: span(shape.called_at),
+    })
+}
+
+fn deferred(shape: DeferredShape) -> Result<Deferred> {
+    Ok(Deferred {
+        address: address(&shape.address)?,
+        kind: shape.kind.into(),
+        at_most: shape.at_most,
+        waits_for: shape.waits_for.iter().map(|it| address(it)).collect::<Result<_>>()?,
+        span: span(shape.span),
     })
 }
 

@@ -45,6 +45,7 @@ pub struct PlanShape {
     pub providers: Vec<ProviderShape>,
     pub inputs: Vec<(String, Raw)>,
     pub dropped: Vec<(String, EdgeShape)>,
+    pub deferred: Vec<DeferredShape>,
     pub warnings: Vec<DiagnosticShape>,
     pub remarks: Vec<(String, String)>,
     pub reveals: Vec<(SpanShape, String, Option<String>)>,
@@ -89,6 +90,16 @@ pub struct ExceptionShape {
     pub reason: String,
     pub span: SpanShape,
     pub idle: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeferredShape {
+    pub address: String,
+    pub kind: String,
+    pub at_most: u64,
+    pub waits_for: Vec<String>,
+    pub span: SpanShape,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -159,7 +170,6 @@ pub struct ResourceShape {
     pub span: SpanShape,
     pub called_at: SpanShape,
 }
-
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

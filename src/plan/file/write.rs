@@ -57,6 +57,17 @@ fn plan_shape(plan: &Plan) -> Result<PlanShape, WireError> {
         providers: plan.providers.iter().map(provider).collect::<Result<_, _>>()?,
         inputs: plan.inputs.iter().map(|(name, it)| Ok((name.to_string(), value(it)?))).collect::<Result<_, WireError>>()?,
         dropped: plan.dropped.iter().map(|(address, it)| (address.to_string(), edge(it))).collect(),
+        deferred: plan
+            .deferred
+            .iter()
+            .map(|it| DeferredShape {
+                address: it.address.to_string(),
+                kind: it.kind.to_string(),
+                at_most: it.at_most,
+                waits_for: it.waits_for.iter().map(ToString::to_string).collect(),
+                span: span(it.span),
+            })
+            .collect(),
         warnings: plan.warnings.iter().map(diagnostic).collect(),
         remarks: plan.remarks.iter().map(|(address, remark)| (address.to_string(), remark.clone())).collect(),
         reveals: plan
@@ -133,11 +144,7 @@ fn resource(resource: &DesiredResource) -> Result<ResourceShape, WireError> {
         create_first: lifecycle.replace.map(|order| order == ReplaceOrder::CreateFirst),
         replace_on: lifecycle.replace_on.iter().map(value).collect::<Result<_, _>>()?,
         timeout_ms: lifecycle.timeout.map(|timeout| timeout.as_millis().min(u64::MAX.into()) as u64),
-        turn: lifecycle.turn.as_ref().map(|it| TurnShape {
-            set: it.set.to_string(),
-            at_once: it.at_once,
-            rollout: it.rollout,
-        }),
+        turn: lifecycle.turn.as_ref().map(|it| TurnShape { set: it.set.to_string(), at_once: it.at_once, rollout: it.rollout }),
         edges: resource.edges.iter().map(edge).collect(),
         span: span(resource.span),
         called_at: span(resource.called_at),

@@ -158,9 +158,8 @@ fn a_set_goes_a_few_at_a_time_and_a_rollout_only_where_something_runs() {
         }
     };
     let of = |key: &str| format!("test.app.web[{key:?}]");
-    let waits_for = |plan: &crate::model::Plan, first: &str, second: &str| {
-        waits(plan, (&of(first), Half::Make), (&of(second), Half::Make))
-    };
+    let waits_for =
+        |plan: &crate::model::Plan, first: &str, second: &str| waits(plan, (&of(first), Half::Make), (&of(second), Half::Make));
     let mut world = World::default();
     declare(&mut world, "one", false);
     let plan = world.plan();
