@@ -255,7 +255,7 @@ impl<'t> Pieces<'t> {
                 if is_multi[open] && (regular || piece.breaks > 0) {
                     piece.breaks = 1;
                     let is_empty = open + 1 == index;
-                    if matches!(inner, Group::List | Group::Arms | Group::Call) && !is_empty {
+                    if matches!(inner, Group::List | Group::Arms | Group::Call) && !is_empty && !self.maybe_refinement(open) {
                         put_comma(&mut kept, open);
                     }
                 } else {
@@ -322,6 +322,16 @@ impl<'t> Pieces<'t> {
         self.all[at].kind == Kind::Word && self.all[at].text == "if"
     }
 
+    /// Whether brackets may be those of `int(1..10)` or `string(re"…")`, in which no comma stands.
+    fn maybe_refinement(&self, open: usize) -> bool {
+        let inside = &self.all[open + 1..self.all[open].partner];
+        let is_range = |it: &Piece<'_>| it.parent == Some(open) && it.kind != Kind::Comment && it.text == "..";
+        let is_regex = |it: &Piece<'_>| it.kind == Kind::Literal && it.text.starts_with("re\"");
+        self.group(Some(open)) == Group::Call
+            && !(open + 1..self.all[open].partner).any(|at| self.all[at].parent == Some(open) && self.is_comma(at))
+            && (inside.iter().any(is_range) || matches!(inside, [only] if is_regex(only)))
+    }
+
     /// Opens the widest bracket of each line that is too long; whether there was one.
     fn break_long_lines(&mut self, lines: &[layout::Line]) -> bool {
         let mut changed = false;
@@ -334,7 +344,9 @@ impl<'t> Pieces<'t> {
                 {
                     let close = self.all[index].partner;
                     let width: usize = self.all[index..=close].iter().map(|it| it.text.len() + 1).sum();
-                    let fits = matches!(group, Group::Entries | Group::List | Group::Call | Group::Arms) && close > index + 1;
+                    let fits = matches!(group, Group::Entries | Group::List | Group::Call | Group::Arms)
+                        && close > index + 1
+                        && !self.maybe_refinement(index);
                     if fits && best.is_none_or(|(_, widest)| width > widest) {
                         best = Some((index, width));
                     }

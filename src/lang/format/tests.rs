@@ -71,6 +71,12 @@ fn long_lines_are_broken_once() {
 }
 
 #[test]
+fn a_refinement_is_not_broken_into_arguments() {
+    let text = format!("let {}: list<int(1..10)?>(1..) = \"{}\"\n", "a".repeat(60), "x".repeat(80));
+    assert_eq!(formatted(&text), text);
+}
+
+#[test]
 fn errors_are_given_back() {
     assert_eq!(format(SourceId(0), "let a = ").unwrap_err().len(), 1);
 }
