@@ -36,6 +36,8 @@ pub struct Request {
 pub struct Suite {
     settings: Settings,
     program: Arc<Program>,
+    /// The same without its tests, of which each `given` makes another.
+    bare: Arc<Program>,
     sources: Arc<Sources>,
     /// Places of the chosen ones in the program's tests.
     chosen: Vec<usize>,
@@ -63,7 +65,8 @@ impl Suite {
         };
         let chosen = filter::choose(&program, &checked.sources, environment, filters);
         let chosen = chosen.map_err(|it| Failure::new(vec![*it], checked.sources.clone()))?;
-        Ok(Suite { settings: settings.clone(), program, sources: checked.sources, chosen })
+        let bare = Arc::new(Program { tests: Vec::new(), ..Program::clone(&program) });
+        Ok(Suite { settings: settings.clone(), program, bare, sources: checked.sources, chosen })
     }
 
     pub fn stack(&self) -> &str {
@@ -95,7 +98,7 @@ impl Suite {
                     loop {
                         let turn = next.fetch_add(1, Ordering::Relaxed);
                         let Some(at) = self.chosen.get(turn) else { return };
-                        let ran = runner::run(&self.settings, &self.program, &self.sources, &self.program.tests[*at]);
+                        let ran = runner::run(&self.settings, &self.bare, &self.sources, &self.program.tests[*at]);
                         if sender.send((turn, ran)).is_err() {
                             return;
                         }
