@@ -56,11 +56,16 @@ impl Output {
         }
     }
 
+    /// Whether a document is asked for. Those that grow with the stack are made only then.
+    pub fn wants_document(&self) -> bool {
+        self.json || self.json_to.is_some()
+    }
+
     /// The result as one JSON document: to stdout under `--json`, to the file of `--json-to`.
     ///
     /// Errors: [`Code::Unreadable`] where the file cannot be written.
     pub fn document(&self, document: &serde_json::Value) -> Result<(), Failure> {
-        if !self.json && self.json_to.is_none() {
+        if !self.wants_document() {
             return Ok(());
         }
         let mut text = serde_json::to_string_pretty(&super::json::SchemaFirst(document)).expect("documents have text keys");

@@ -6,6 +6,7 @@ use super::Outcome;
 use crate::model::{Code, Data, Span, Value};
 
 const STEPS_MAX: u64 = 100_000_000;
+const CONSTANT_STEPS_MAX: u64 = 20_000_000;
 /// Evaluations inside evaluations: expressions, calls, names that stand for expressions.
 const DEPTH_MAX: u32 = 20_000;
 /// Elements and entries in one value, those inside of others counted; 64 bytes of a text count as one.
@@ -18,6 +19,8 @@ const VALUE_DEPTH_MAX: u32 = 128;
 pub struct Budget {
     steps: Cell<u64>,
     depth: Cell<u32>,
+    most: u64,
+    whose: &'static str,
 }
 
 impl Default for Budget {
@@ -31,8 +34,13 @@ impl Budget {
         Budget::of(STEPS_MAX)
     }
 
+    /// What checking a program may spend on its constants: enough for any list that a person writes, and soon spent.
+    pub fn of_constants() -> Budget {
+        Budget { whose: "the constants of the program need", ..Budget::of(CONSTANT_STEPS_MAX) }
+    }
+
     pub(super) fn of(steps: u64) -> Budget {
-        Budget { steps: Cell::new(steps), depth: Cell::new(0) }
+        Budget { steps: Cell::new(steps), depth: Cell::new(0), most: steps, whose: "the program needs" }
     }
 
     /// Takes that many steps.
@@ -46,7 +54,7 @@ impl Budget {
             }
             None => Err(Box::new(
                 Code::Limit
-                    .error("the program needs more than 100,000,000 steps")
+                    .error(format!("{} more than {} steps", self.whose, grouped(self.most)))
                     .label(span, "the last of them are taken here")
                     .help("look for a list that is made from itself several times over"),
             )),
@@ -117,4 +125,17 @@ fn measure(value: &Value, depth: u32, parts: &mut u64) -> Measured {
         _ => return Measured::Fits,
     };
     inside.map(|part| measure(part, depth + 1, parts)).find(|it| *it != Measured::Fits).unwrap_or(Measured::Fits)
+}
+
+/// `100,000,000`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }

@@ -86,11 +86,12 @@ pub fn evaluate_with(expr: &Expr, names: &dyn Names, locals: &[(Slot, Value)]) -
     run::Evaluator { names }.eval(expr, &mut locals.to_vec(), 0)
 }
 
-/// Evaluates an expression that names nothing but built-ins: defaults, bounds, literals with units.
+/// Evaluates an expression that names nothing but built-ins: defaults, bounds, literals with units. What it costs is taken from
+/// the budget, which all constants of a program share.
 ///
 /// Errors: as [`evaluate`]; [`Code::TooLate`] where it names something.
-pub fn evaluate_constant(expr: &Expr) -> Outcome<Value> {
-    evaluate(expr, &Constants { budget: Budget::new() })
+pub fn evaluate_constant(expr: &Expr, budget: &Budget) -> Outcome<Value> {
+    evaluate(expr, &Constants { budget })
 }
 
 /// Evaluates what is left of a value, wherever unknown values stand inside of it, with the attributes that are now known. What
@@ -182,11 +183,11 @@ impl Names for Attributes<'_> {
 }
 
 /// No names at all.
-struct Constants {
-    budget: Budget,
+struct Constants<'b> {
+    budget: &'b Budget,
 }
 
-impl Names for Constants {
+impl Names for Constants<'_> {
     fn reference(&self, _: &Reference, span: Span) -> Outcome<Value> {
         Err(too_late(span))
     }
@@ -208,7 +209,7 @@ impl Names for Constants {
     }
 
     fn budget(&self) -> &Budget {
-        &self.budget
+        self.budget
     }
 
     fn nearness(&self, _: SourceId) -> u8 {

@@ -11,7 +11,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::program::{OtherStack, StackOutput};
 use super::syntax::tree::{self, ItemKind};
 use super::{CheckInput, Checked, ImportedDirectory, Link, check, stdlib, syntax};
-use crate::model::{Code, Diagnostic, Name, Origin, Schemas, Sources, Span};
+use crate::model::{Code, Diagnostic, Name, Origin, Schemas, Source, SourceId, Sources, Span};
 
 /// Names and texts of files, in the order of their names.
 pub type Texts = Vec<(String, String)>;
@@ -70,12 +70,38 @@ const DIRECTORIES_MAX: usize = 1_000;
 
 /// Parses and checks the files of a stack's directory, given as names relative to it and texts, with the standard library and
 /// all that they import. `sources` may hold texts already: values that were given from outside.
-pub fn load_with(mut sources: Sources, files: Texts, schemas: Arc<Schemas>, finder: &mut dyn Finder) -> Checked {
+pub fn load_with(sources: Sources, files: Texts, schemas: Arc<Schemas>, finder: &mut dyn Finder) -> Checked {
+    load_parsed(sources, files, schemas, finder, &mut Anew)
+}
+
+/// From a source to its tree: each time anew, or kept from before.
+pub(super) trait Parse {
+    fn parse(&mut self, id: SourceId, source: &Source) -> (Arc<tree::File>, Vec<Diagnostic>);
+}
+
+struct Anew;
+
+impl Parse for Anew {
+    fn parse(&mut self, id: SourceId, source: &Source) -> (Arc<tree::File>, Vec<Diagnostic>) {
+        let parsed = syntax::parse(id, &source.text);
+        (Arc::new(parsed.file), parsed.diagnostics)
+    }
+}
+
+/// As [`load_with`], with trees from elsewhere.
+pub(super) fn load_parsed(
+    mut sources: Sources,
+    files: Texts,
+    schemas: Arc<Schemas>,
+    finder: &mut dyn Finder,
+    parser: &mut dyn Parse,
+) -> Checked {
     let mut diagnostics = Vec::new();
     let library = stdlib::add(&mut sources);
-    let library = library.into_iter().map(|id| parse(&sources, id, &mut diagnostics)).collect();
+    let library = library.into_iter().map(|id| parse(parser, &sources, id, &mut diagnostics)).collect();
     let own = finder.own();
     let mut loader = Loader {
+        parser,
         sources,
         finder,
         directories: Vec::new(),
@@ -93,18 +119,18 @@ pub fn load_with(mut sources: Sources, files: Texts, schemas: Arc<Schemas>, find
     all.check(units, root)
 }
 
-fn parse(sources: &Sources, id: crate::model::SourceId, diagnostics: &mut Vec<Diagnostic>) -> tree::File {
+fn parse(parser: &mut dyn Parse, sources: &Sources, id: SourceId, diagnostics: &mut Vec<Diagnostic>) -> Arc<tree::File> {
     let source = sources.get(id).expect("the source was just added");
-    let parsed = syntax::parse(id, &source.text);
-    diagnostics.extend(parsed.diagnostics);
-    parsed.file
+    let (file, said) = parser.parse(id, source);
+    diagnostics.extend(said);
+    file
 }
 
 /// A directory of definitions.
 struct Directory {
     name: Name,
     home: Name,
-    files: Vec<tree::File>,
+    files: Vec<Arc<tree::File>>,
     /// Directories that it imports.
     uses: Vec<u32>,
     diagnostics: Vec<Diagnostic>,
@@ -112,7 +138,7 @@ struct Directory {
 
 /// A stack: the program itself, or one whose outputs are read.
 struct Unit {
-    files: Vec<tree::File>,
+    files: Vec<Arc<tree::File>>,
     uses: Vec<u32>,
     stacks: Vec<Reading>,
     diagnostics: Vec<Diagnostic>,
@@ -128,6 +154,7 @@ struct Reading {
 }
 
 struct Loader<'f> {
+    parser: &'f mut dyn Parse,
     sources: Sources,
     finder: &'f mut dyn Finder,
     directories: Vec<Directory>,
@@ -155,16 +182,16 @@ impl Loader<'_> {
         self.units.len() - 1
     }
 
-    fn parse_all(&mut self, texts: Texts, diagnostics: &mut Vec<Diagnostic>) -> Vec<tree::File> {
+    fn parse_all(&mut self, texts: Texts, diagnostics: &mut Vec<Diagnostic>) -> Vec<Arc<tree::File>> {
         let ids: Vec<_> = texts.into_iter().map(|(name, text)| self.sources.add(name, text, Origin::File)).collect();
-        ids.into_iter().map(|id| parse(&self.sources, id, diagnostics)).collect()
+        ids.into_iter().map(|id| parse(self.parser, &self.sources, id, diagnostics)).collect()
     }
 
     /// Reads what files import; gives the directories of definitions among it.
     fn follow(
         &mut self,
         home: &Name,
-        files: &[tree::File],
+        files: &[Arc<tree::File>],
         mut stacks: Option<&mut Vec<Reading>>,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Vec<u32> {
@@ -283,7 +310,7 @@ fn at_import(diagnostic: &mut Diagnostic, import: Span) {
 struct All {
     sources: Arc<Sources>,
     schemas: Arc<Schemas>,
-    library: Vec<tree::File>,
+    library: Vec<Arc<tree::File>>,
     directories: Vec<Directory>,
     links: FxHashMap<Span, Link>,
 }

@@ -1,7 +1,7 @@
 //! Text and schemas in, checked program and diagnostics out.
 //!
-//! [`load`] and [`load_with`] are the way in for whoever has texts; [`check()`] for whoever has trees. Both report every error of a program in one
-//! go. Reading files, and knowing providers, is for others.
+//! [`load`] and [`load_with`] are the way in for whoever has texts, [`Workspace`] for whoever has texts that change, [`check()`]
+//! for whoever has trees. All report every error of a program in one go. Reading files, and knowing providers, is for others.
 
 pub mod check;
 pub mod format;
@@ -11,6 +11,7 @@ pub mod program;
 pub mod resolve;
 pub mod stdlib;
 pub mod syntax;
+mod workspace;
 
 use std::sync::Arc;
 
@@ -23,13 +24,14 @@ pub use literal::{literal, of_literal};
 pub use load::{Finder, Located, NoImports, Texts, Wanted, load_with};
 use program::{OtherStack, Program};
 use syntax::tree;
+pub use workspace::Workspace;
 
 /// What [`check()`] takes: trees that parsed, whole or in part.
 pub struct CheckInput {
     /// The files of the stack's directory, in the order of their names.
-    pub files: Vec<tree::File>,
+    pub files: Vec<Arc<tree::File>>,
     /// The files of the standard library.
-    pub library: Vec<tree::File>,
+    pub library: Vec<Arc<tree::File>>,
     /// Directories that are imported, also by others of them, each before those that import it.
     pub imports: Vec<ImportedDirectory>,
     /// What each import leads to, by the span of its item. One that is missing could not be read, which was said.
@@ -44,7 +46,7 @@ pub struct CheckInput {
 pub struct ImportedDirectory {
     /// Its path in addresses: `modules:net`.
     pub name: Name,
-    pub files: Vec<tree::File>,
+    pub files: Vec<Arc<tree::File>>,
 }
 
 /// Where an import leads: a place in [`CheckInput::imports`] or [`CheckInput::stacks`].

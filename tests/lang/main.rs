@@ -6,8 +6,10 @@ mod cases;
 mod check;
 mod fix;
 mod kinds;
+mod limits;
 mod manual;
 mod taint;
+mod workspace;
 
 use stackwright::lang::syntax;
 use stackwright::model::{Diagnostic, Origin, Sources};

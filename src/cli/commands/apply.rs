@@ -216,7 +216,9 @@ impl<'c> Session<'c> {
             return Err(Failure::new(refused, sources.clone()));
         }
         if plan.is_empty() {
-            self.context.output.document(&document(plan, None))?;
+            if self.context.output.wants_document() {
+                self.context.output.document(&document(plan, None))?;
+            }
             return Ok(Exit::Done);
         }
         self.agree(plan, sources, read_before)?;
@@ -236,7 +238,9 @@ impl<'c> Session<'c> {
             }
         };
         let took = self.context.settings.world.clock.elapsed() - begun;
-        self.context.output.document(&document(plan, Some(&applied)))?;
+        if self.context.output.wants_document() {
+            self.context.output.document(&document(plan, Some(&applied)))?;
+        }
         Ok(self.result(workspace, plan, sources, &applied, took))
     }
 

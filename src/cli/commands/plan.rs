@@ -49,7 +49,9 @@ pub fn show(context: &Context<'_>, workspace: &Workspace, planned: &Planned, ful
             .output
             .about(&format!("! an interrupted run left {calls} without an answer; `apply` looks at them before anything else\n"));
     }
-    context.output.document(&json::plan(plan, sources))?;
+    if context.output.wants_document() {
+        context.output.document(&json::plan(plan, sources))?;
+    }
     let read = planned.read.map_or(Read::Records, |(number, took)| Read::Live(number, took));
     let view = View { plan, sources, terminal: context.output.result, full, read };
     context.output.text(&view.render());

@@ -20,7 +20,7 @@ impl<'t> Checker<'t> {
         if !is_constant(expr) {
             return None;
         }
-        eval::evaluate_constant(expr).ok().filter(|value| !value.has_unknown())
+        eval::evaluate_constant(expr, &self.constants).ok().filter(|value| !value.has_unknown())
     }
 
     /// The expression, computed if all of it is literal. What has no result is said.
@@ -35,7 +35,7 @@ impl<'t> Checker<'t> {
         if !foldable {
             return expr;
         }
-        match eval::evaluate_constant(&expr) {
+        match eval::evaluate_constant(&expr, &self.constants) {
             Ok(value) if value.has_unknown() => expr,
             Ok(value) => Expr { kind: ExprKind::Literal(value.at(expr.span)), span: expr.span },
             Err(diagnostic) => {

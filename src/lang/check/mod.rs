@@ -85,6 +85,8 @@ struct Checker<'t> {
     diagnostics: Vec<Diagnostic>,
     /// While above zero, nothing is said: a question is asked whose answer, not whose mistakes, counts.
     quiet: u32,
+    /// What is left for computing constants.
+    constants: crate::eval::Budget,
     lets: Vec<Progress<LetType>>,
     items: Vec<ItemState>,
     ifs: Vec<Progress<Arc<Vec<Expr>>>>,
@@ -236,6 +238,7 @@ impl<'t> Checker<'t> {
             nulls: 0,
             taints: 0,
             quiet: 0,
+            constants: crate::eval::Budget::of_constants(),
             tables,
             schemas,
             sources,
@@ -244,7 +247,7 @@ impl<'t> Checker<'t> {
     }
 
     /// The whole program, in an order in which what is needed is there: types, then what callers see of each other, then bodies.
-    fn program(&mut self, files: &'t [tree::File]) -> Program {
+    fn program(&mut self, files: &'t [Arc<tree::File>]) -> Program {
         self.declare_types();
         self.declare_functions();
         self.declare_inputs();

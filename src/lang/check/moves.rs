@@ -17,7 +17,7 @@ use crate::model::{Address, Code, Confidence, Edit, Kind, Name, Span, Type};
 type Moves = (Vec<Moved>, Vec<Adopt>, Vec<(String, Span)>);
 
 impl<'t> Checker<'t> {
-    pub(super) fn check_moves(&mut self, files: &'t [File]) -> Moves {
+    pub(super) fn check_moves(&mut self, files: &'t [std::sync::Arc<File>]) -> Moves {
         let (mut moved, mut adopt, mut forget) = (Vec::new(), Vec::new(), Vec::new());
         for item in files.iter().flat_map(|file| &file.items) {
             match &item.kind {

@@ -14,7 +14,7 @@ use crate::model::types::{FieldType, Need, ObjectType, VariantType};
 use crate::model::{Code, Name, ProviderName, Span, Type};
 
 impl<'t> Checker<'t> {
-    pub(super) fn check_stack_body(&mut self, files: &'t [File]) -> program::Body {
+    pub(super) fn check_stack_body(&mut self, files: &'t [Arc<File>]) -> program::Body {
         let scope = self.tables.directories[OWN.at()].scope.expect("the stack has a scope");
         let mut body = program::Body::default();
         for file in files {

@@ -21,7 +21,7 @@ pub fn collect<'t>(input: &'t CheckInput, diagnostics: &mut Vec<Diagnostic>) -> 
     let library_scope = collector.new_scope(None, LIBRARY, Owner::Library);
     let own_scope = collector.new_scope(Some(library_scope), OWN, Owner::Stack);
     // The library first, then what is imported before what imports it, then the stack.
-    let mut all: Vec<(&'t [tree::File], DirId, ScopeId)> = vec![(&input.library, LIBRARY, library_scope)];
+    let mut all: Vec<(&'t [Arc<tree::File>], DirId, ScopeId)> = vec![(&input.library, LIBRARY, library_scope)];
     for (at, import) in input.imports.iter().enumerate() {
         let directory = DirId(at as u32 + 2);
         all.push((&import.files, directory, collector.new_scope(Some(library_scope), directory, Owner::Import)));

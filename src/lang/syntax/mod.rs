@@ -5,12 +5,14 @@
 //! grammar reads each chunk, [`build`] makes trees, [`recover`] takes apart what does not parse, [`explain`] finds the words for it.
 
 mod build;
+mod document;
 mod explain;
 mod grammar;
 pub(crate) mod lexemes;
 mod literal;
 mod recover;
 pub(crate) mod scan;
+mod shift;
 #[cfg(test)]
 mod tests;
 pub mod tree;
@@ -19,6 +21,7 @@ use rayon::prelude::*;
 
 use crate::model::{Code, Diagnostic, SourceId, Span};
 use build::Builder;
+pub use document::Document;
 use scan::Chunk;
 
 /// Bytes of one file.
@@ -27,7 +30,8 @@ pub const FILE_MAX: usize = 16 << 20;
 /// From this size on, chunks are parsed in parallel, in batches of about this size.
 const BATCH: usize = 128 << 10;
 
-/// Chunks that are nested deeper than this are parsed on a thread with a large stack.
+/// Chunks that are nested deeper than this are parsed on a large stack. pest itself guards none: the scan has refused what is
+/// deeper than [`scan::NESTING_MAX`], for which this one suffices.
 const DEPTH_ON_ANY_STACK: usize = 12;
 const LARGE_STACK: usize = 64 << 20;
 
@@ -56,7 +60,7 @@ pub fn parse(source: SourceId, text: &str) -> Parsed {
         many => many.par_iter().map(|batch| parse_batch(source, text, batch)).collect(),
     };
     let mut diagnostics: Vec<Diagnostic> = parts.iter_mut().flat_map(|(_, found)| std::mem::take(found)).collect();
-    diagnostics.sort_by_key(|it| it.labels.first().map(|(span, _)| span.start));
+    by_place(&mut diagnostics);
     let mut items = match parts.len() {
         1 => parts.pop().expect("there is one").0,
         _ => parts.into_iter().flat_map(|(items, _)| items).collect(),
@@ -65,18 +69,39 @@ pub fn parse(source: SourceId, text: &str) -> Parsed {
     Parsed { file: tree::File { items, span: Span::new(source, start, text.len()) }, diagnostics }
 }
 
+/// So many beginnings of comments and texts of other languages are followed that have no end.
+const ENDLESS_MAX: u32 = 50;
+
 /// What stands in a comment or a text that is written as in other languages was said with its beginning: the lines in it are none.
-fn forget_swallowed(text: &str, items: &mut Vec<tree::Item>, diagnostics: &mut Vec<Diagnostic>) {
-    let begins = |it: &Diagnostic| explain::swallowed(text, it.labels.first()?.0.start as usize);
-    let mut at = 0;
-    while at < diagnostics.len() {
-        if let Some(range) = begins(&diagnostics[at]) {
-            let inside = |span: Span| range.start < span.start as usize && (span.start as usize) < range.end;
-            diagnostics.retain(|it| !it.labels.first().is_some_and(|(span, _)| inside(*span)));
-            items.retain(|it| !inside(it.span));
+/// Whether there was such a thing.
+fn forget_swallowed(text: &str, items: &mut Vec<tree::Item>, diagnostics: &mut Vec<Diagnostic>) -> bool {
+    let mut ranges: Vec<std::ops::Range<usize>> = Vec::new();
+    // What has no end is looked for up to the end of the text, and not many times over.
+    let mut endless = 0;
+    diagnostics.retain(|it| {
+        let Some(at) = it.labels.first().map(|(span, _)| span.start as usize) else { return true };
+        if ranges.last().is_some_and(|last| last.start < at && at < last.end) {
+            return false;
         }
-        at += 1;
-    }
+        if endless < ENDLESS_MAX && explain::may_swallow(text, at) {
+            match explain::swallowed(text, at) {
+                Some(range) => ranges.push(range),
+                None => endless += 1,
+            }
+        }
+        true
+    });
+    let mut left = ranges.iter().peekable();
+    items.retain(|it| {
+        let at = it.span.start as usize;
+        while left.next_if(|range| range.end <= at).is_some() {}
+        !left.peek().is_some_and(|range| range.start < at)
+    });
+    !ranges.is_empty()
+}
+
+fn by_place(diagnostics: &mut [Diagnostic]) {
+    diagnostics.sort_by_key(|it| it.labels.first().map(|(span, _)| span.start));
 }
 
 /// What no part of is parsed: a file that is too large, or has a CR without LF.
@@ -127,17 +152,10 @@ fn parse_batch(source: SourceId, text: &str, chunks: &[Chunk]) -> (Vec<tree::Ite
     })
 }
 
-/// Runs what reads these chunks, on a thread of its own if one of them is deep.
-fn on_enough_stack<T: Send>(chunks: &[Chunk], run: impl Fn() -> T + Sync) -> T {
+/// Runs what reads these chunks, on a stack of its own if one of them is deep.
+fn on_enough_stack<T>(chunks: &[Chunk], run: impl FnOnce() -> T) -> T {
     if chunks.iter().all(|chunk| chunk.depth <= DEPTH_ON_ANY_STACK) {
         return run();
     }
-    std::thread::scope(|scope| {
-        let large = std::thread::Builder::new().name("parse".into()).stack_size(LARGE_STACK);
-        match large.spawn_scoped(scope, &run) {
-            Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            // No thread to be had: pest guards its own stack, and most stacks are large enough.
-            Err(_) => run(),
-        }
-    })
+    stacker::maybe_grow(LARGE_STACK / 2, LARGE_STACK, run)
 }

@@ -64,6 +64,11 @@ fn reached(rule: Rule, slice: &str) -> usize {
     error.parse_attempts().map_or(by_rule, |attempts| attempts.max_position.max(by_rule)).min(slice.len())
 }
 
+/// Whether a comment or a text as other languages write them may begin at this byte.
+pub fn may_swallow(text: &str, at: usize) -> bool {
+    text.get(at..).is_some_and(|rest| rest.starts_with("/*") || rest.starts_with("<<"))
+}
+
 /// What other languages would take for one thing that begins here, and the grammar for many lines: `<<EOF` up to its word, `/*` up
 /// to `*/`.
 pub fn swallowed(text: &str, at: usize) -> Option<Range<usize>> {
