@@ -27,7 +27,7 @@ pub fn literal(text: &str, origin: Span) -> Result<Value, String> {
 
 fn value(expr: &Expr, origin: Span) -> Result<Value, String> {
     let data = match &expr.without_parens().kind {
-        ExprKind::Literal(literal) => of_literal(literal),
+        ExprKind::Literal(literal) => of_literal(literal)?,
         ExprKind::Text(text) => Data::Text(text.clone()),
         ExprKind::List(items) => Data::List(Arc::new(items.iter().map(|item| value(item, origin)).collect::<Result<_, _>>()?)),
         ExprKind::Object(body) => value_of_body(body, origin)?,
@@ -73,8 +73,8 @@ fn negated(data: Data) -> Result<Data, String> {
 }
 
 /// The value that a literal of the syntax means.
-pub fn of_literal(literal: &Literal) -> Data {
-    match literal {
+fn of_literal(literal: &Literal) -> Result<Data, String> {
+    Ok(match literal {
         Literal::Null => Data::Null,
         Literal::Bool(value) => Data::Bool(*value),
         Literal::Int(value) => Data::Int(*value),
@@ -88,11 +88,11 @@ pub fn of_literal(literal: &Literal) -> Data {
                 RatePer::Minute => 60,
                 RatePer::Hour => 1,
             };
-            Data::Rate(count * Decimal::from(factor))
+            Data::Rate(count.checked_mul(Decimal::from(factor)).ok_or("the rate is too large")?)
         }
         Literal::Money { amount, currency } => Data::Money(*amount, currency.clone()),
         Literal::Instant(instant) => Data::Instant(*instant),
-    }
+    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use rustc_hash::FxHashMap;
 use crate::model::{Diagnostic, Name, Schemas, Sources, Span};
 
 pub use check::check;
-pub use literal::{literal, of_literal};
+pub use literal::literal;
 pub use load::{Finder, Located, NoImports, Texts, Wanted, load_with};
 use program::{OtherStack, Program};
 use syntax::tree;

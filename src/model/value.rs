@@ -240,7 +240,11 @@ impl Value {
             Data::Text(text) => write_quoted(out, text),
             Data::Duration(nanos) => out.push_str(&super::units::duration_text(*nanos)),
             Data::Size(bytes) => out.push_str(&super::units::size_text(*bytes)),
-            Data::Percent(ratio) => drop(write!(out, "{}%", (ratio * Decimal::ONE_HUNDRED).normalize())),
+            Data::Percent(ratio) => match ratio.checked_mul(Decimal::ONE_HUNDRED) {
+                Some(percent) => drop(write!(out, "{}%", percent.normalize())),
+                // Too large for its own hundredfold; it has no fraction that could be lost.
+                None => drop(write!(out, "{}00%", ratio.trunc())),
+            },
             Data::Rate(per_hour) => out.push_str(&super::units::rate_text(*per_hour)),
             Data::Money(amount, currency) => drop(write!(out, "{amount}{currency}")),
             Data::Instant(instant) => drop(write!(out, "@{instant}")),

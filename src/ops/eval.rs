@@ -1,6 +1,6 @@
 //! `eval`: what an expression is worth in a stack's scope.
 //!
-//! The expression becomes one more file of the program, with one output in it: so it is checked, placed and evaluated by the same
+//! The expression becomes one more file of the program, with a `let` and an output in it: so it is checked, placed and evaluated by the same
 //! rules as everything else. What is said of it points into a source of its own, `<eval>`.
 
 use std::sync::Arc;
@@ -38,15 +38,20 @@ pub async fn evaluate(settings: &Settings, given: &Given, environment: Option<&s
 
 async fn run(settings: &Settings, given: &Given, environment: Option<&str>, text: &str) -> Result<Evaluated, Failure> {
     let name = free_name(settings);
-    let extra = (SOURCE.to_owned(), format!("{}{text}\n", head(&name)));
+    if text.trim().is_empty() {
+        return Err(Box::new(Code::Usage.error("`eval` takes an expression, and this one is empty")).into());
+    }
+    // A list of one takes what an output by itself would refuse, such as null.
+    let extra = (SOURCE.to_owned(), format!("{}{text}\noutput {name} = [{name}]\n", head(&name)));
     let schemas = Arc::new(registry::schemas());
     let project = project::load_with(settings, schemas, given, Some(extra))?;
     refuse_more(&project)?;
-    let ty = project.program.body.outputs.iter().find(|it| *it.name == *name).map_or(Type::Any, |it| it.ty.clone());
+    let ty = project.program.body.outputs.iter().find(|it| *it.name == *name).map_or(&Type::Any, |it| &it.ty);
+    let ty = if let Type::List(of, _) = ty.bare() { (**of).clone() } else { Type::Any };
     let workspace = Workspace::of(settings, project, environment).await?;
     let desired = explored(&workspace)?;
     let found = desired.outputs.iter().find(|it| *it.name == *name).map(|it| it.value.clone());
-    let value = found.unwrap_or_else(Value::null);
+    let value = found.as_ref().and_then(Value::as_list).and_then(|it| it.first().cloned()).unwrap_or_else(Value::null);
     let view = workspace.state.view();
     let value = eval::resume(&value, &|address, path| recorded(view, address, path)).map_err(|it| workspace.fail(it))?;
     Ok(Evaluated { ty, value })
@@ -54,7 +59,7 @@ async fn run(settings: &Settings, given: &Given, environment: Option<&str>, text
 
 /// What stands before the expression in its source. As long for every name, so that places can be moved.
 fn head(name: &str) -> String {
-    format!("output {name} = ")
+    format!("let {name} = ")
 }
 
 /// A name that nothing in the stack bears.
@@ -70,7 +75,7 @@ fn refuse_more(project: &Project) -> Result<(), Failure> {
     let Some((_, source)) = project.sources.iter().find(|(_, source)| &*source.name == SOURCE) else { return Ok(()) };
     let parsed = crate::lang::syntax::parse(SourceId(0), &source.text);
     match &parsed.file.items[..] {
-        [] | [_] => Ok(()),
+        [] | [_] | [_, _] => Ok(()),
         [_, second, ..] => {
             let at = project.sources.iter().find(|(_, it)| &*it.name == SOURCE).map_or(SourceId(0), |(id, _)| id);
             let span = Span::new(at, second.span.start as usize, second.span.end as usize);

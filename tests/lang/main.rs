@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")]
 
+mod bounds;
 mod cases;
 mod check;
 mod fix;

@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::sets::identity;
 use super::texts::revealed;
 use super::units::order;
 use super::{Arguments, Problem};
-use crate::model::{Code, Data, Fields, Value, canonical};
+use crate::model::{Code, Data, Fields, Value};
 
 /// No list that a built-in makes is longer than this.
 pub(super) const LENGTH_MAX: i64 = 1_000_000;
@@ -78,9 +79,7 @@ pub fn distinct(a: &Arguments<'_>) -> Run {
     let mut seen = HashSet::new();
     let mut kept = Vec::new();
     for item in a.list(0)? {
-        let mut bytes = Vec::new();
-        canonical::write_value(&mut bytes, &revealed(item));
-        if seen.insert(bytes) {
+        if seen.insert(identity(item)) {
             kept.push(item.clone());
         }
     }

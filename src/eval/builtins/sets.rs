@@ -1,6 +1,9 @@
 //! Lists as sets, and lists of lists.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use rust_decimal::Decimal;
 
 use super::collections::LENGTH_MAX;
 use super::texts::revealed;
@@ -52,11 +55,30 @@ pub fn set_product(a: &Arguments<'_>) -> Run {
     Ok(Value::list(rows.into_iter().map(Value::list).collect()))
 }
 
-/// What tells values apart, secret or not.
-fn identity(value: &Value) -> Vec<u8> {
+/// What tells values apart, secret or not: equal values have equal bytes.
+pub(super) fn identity(value: &Value) -> Vec<u8> {
     let mut bytes = Vec::new();
-    canonical::write_value(&mut bytes, &revealed(value));
+    canonical::write_value(&mut bytes, &levelled(&revealed(value)));
     bytes
+}
+
+/// The value with each number in one form: `1`, `1.0` and `1.00` are equal.
+fn levelled(value: &Value) -> Value {
+    let data = match &value.data {
+        Data::Int(number) => Data::Number(Decimal::from(*number)),
+        Data::Number(number) | Data::Percent(number) => Data::Number(number.normalize()),
+        Data::Rate(number) => Data::Rate(number.normalize()),
+        Data::Money(number, currency) => Data::Money(number.normalize(), currency.clone()),
+        Data::List(items) => Data::List(Arc::new(items.iter().map(levelled).collect())),
+        Data::Map(fields) => Data::Map(Arc::new(fields.iter().map(|(name, it)| (name.clone(), levelled(it))).collect())),
+        Data::Variant(label, fields) => {
+            let fields = fields.iter().map(|(name, it)| (name.clone(), levelled(it))).collect();
+            Data::Variant(label.clone(), Arc::new(fields))
+        }
+        Data::Range(ends) => Data::Range(Arc::new((levelled(&ends.0), levelled(&ends.1)))),
+        other => other.clone(),
+    };
+    Value { data, mark: value.mark.clone() }
 }
 
 pub fn coalesce_list(a: &Arguments<'_>) -> Run {

@@ -1,6 +1,5 @@
 //! Texts.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -292,9 +291,16 @@ fn piece(verb: &Verb, value: &Value) -> Result<String, Problem> {
         'f' => {
             let number = number.ok_or_else(|| unfit("a number"))?;
             let precision = verb.precision.unwrap_or(6).min(28);
-            let mut text = String::new();
-            // Writing into a string does not fail.
-            let _ = write!(text, "{:.*}", precision, number);
+            let rounded = number.round_dp_with_strategy(precision as u32, rust_decimal::RoundingStrategy::MidpointNearestEven);
+            let mut text = rounded.to_string();
+            let (at, missing) = match text.find('.') {
+                Some(at) => (at + 1, precision.saturating_sub(text.len() - at - 1)),
+                None => (text.len(), precision),
+            };
+            if at == text.len() && missing > 0 {
+                text.push('.');
+            }
+            text.extend(std::iter::repeat_n('0', missing));
             signed(text)
         }
         other => return Err(Problem::argument(format!("there is no verb `%{}`", other.escape_default()))),

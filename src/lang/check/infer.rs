@@ -13,6 +13,10 @@ use crate::model::expr::{Expr, ExprKind, ListPart};
 use crate::model::value::Data;
 use crate::model::{Code, Span, Type, Value};
 
+/// Deep expressions are checked on any thread: where less of the stack than this is left, it grows.
+const STACK_LEFT: usize = 512 << 10;
+const STACK_MORE: usize = 4 << 20;
+
 /// A wanted type without what surrounds it.
 pub(super) struct Wanted<'a> {
     pub core: &'a Type,
@@ -55,6 +59,10 @@ impl<'t> Checker<'t> {
     /// The expression as a value of the wanted type, with the conversions that it takes. What does not fit is said at the
     /// smallest place.
     pub(super) fn check(&mut self, cx: &mut Cx, e: &'t tree::Expr, want: &Type, at: &At<'_>) -> Expr {
+        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.check_here(cx, e, want, at))
+    }
+
+    fn check_here(&mut self, cx: &mut Cx, e: &'t tree::Expr, want: &Type, at: &At<'_>) -> Expr {
         let e = e.without_parens();
         let wanted = Wanted::of(want);
         match (&e.kind, wanted.core) {
@@ -172,6 +180,10 @@ impl<'t> Checker<'t> {
 
     /// The type of an expression that no place wants anything of.
     pub(super) fn infer(&mut self, cx: &mut Cx, e: &'t tree::Expr) -> Typed {
+        stacker::maybe_grow(STACK_LEFT, STACK_MORE, || self.infer_here(cx, e))
+    }
+
+    fn infer_here(&mut self, cx: &mut Cx, e: &'t tree::Expr) -> Typed {
         let e = e.without_parens();
         match &e.kind {
             K::Error => Typed::poison(e.span),
