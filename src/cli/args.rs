@@ -74,6 +74,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Run the tests of the stack, on simulated clouds and without network
     Test(TestArgs),
+    /// Fetch what the stack imports from other repositories, and pin it in `stack.lock`
+    Fetch(FetchArgs),
     /// Lay out the source in its one form
     Fmt(FmtArgs),
     /// Put right what `check` is sure about, and show what changed
@@ -124,6 +126,13 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// The version of this program
     Version,
+}
+
+#[derive(Args, Debug)]
+pub struct FetchArgs {
+    /// Pin what is there now: moved tags, and the standard library of this program
+    #[arg(long)]
+    pub update: bool,
 }
 
 #[derive(Args, Debug)]

@@ -86,6 +86,8 @@ codes! {
     Ambiguous = 312,
     /// An import cannot be read, or may not be.
     ImportRefused = 313,
+    /// An import, or the standard library, is not what `stack.lock` pins.
+    LockMismatch = 314,
 
     /// A secret would be shown.
     SecretShown = 401,

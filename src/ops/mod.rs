@@ -13,6 +13,7 @@ pub mod environment;
 pub mod estimate;
 pub mod eval;
 pub mod explain;
+pub mod fetch;
 pub mod files;
 pub mod fix;
 pub mod fmt;

@@ -63,7 +63,9 @@ pub fn check_with(
     if texts.is_empty() {
         return lang::Checked { program: None, diagnostics: unread, sources: Arc::new(std::mem::take(&mut sources)) };
     }
-    let mut checked = lang::load_with(sources, texts, schemas, &mut Imports::of(settings));
+    let mut imports = Imports::of(settings);
+    let mut checked = lang::load_with(sources, texts, schemas, &mut imports);
+    unread.extend(imports.lock_errors());
     if !unread.is_empty() {
         checked.program = None;
         unread.append(&mut checked.diagnostics);

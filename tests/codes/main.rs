@@ -27,7 +27,8 @@ const NOT_RUN: &[Code] = &[
 
 /// Codes whose section shows commands instead of programs: the text of an example cannot bring them about.
 const SHOWN_BY_COMMANDS: &[Code] = &[
-    Code::NotUtf8, // a Markdown file is UTF-8
+    Code::NotUtf8,      // a Markdown file is UTF-8
+    Code::LockMismatch, // needs a repository
 ];
 
 #[test]

@@ -5,6 +5,7 @@ mod audit;
 mod check;
 mod docs;
 mod eval;
+mod fetch;
 mod fix;
 mod fmt;
 mod look;
@@ -74,6 +75,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Explain(args) => small::explain(context, &args),
         Command::Completions(args) => small::completions(context, &args),
         Command::Version => small::version(context),
+        Command::Fetch(args) => fetch::run(context, &args).await,
         Command::Fmt(args) => fmt::run(context, &args),
         Command::Docs(args) => docs::run(context, &args),
         Command::Fix(args) => fix::run(context, &args),

@@ -3,8 +3,16 @@
 //! A local import is a directory below the one that holds the stack's version control (the nearest `.git` upwards), or below the
 //! stack's own where none does. What lies there is reviewed and moves with the stack; what does not could be anything on another
 //! machine. Links are followed, and have to stay inside as well.
+//!
+//! What lies in another repository is read from `.stackwright/imports`, where `fetch` put it, and has to be what `stack.lock` pins.
 
+pub mod git;
+pub mod kept;
+pub mod lock;
+pub mod remote;
 mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use std::path::{Component, Path, PathBuf};
 
@@ -13,6 +21,8 @@ use super::settings::Settings;
 use crate::lang::{Finder, Located, Texts, Wanted};
 use crate::model::{Code, Diagnostic, Name};
 
+use lock::Lock;
+use remote::{Remote, SCHEME, refuse_other_addresses};
 pub use tree::{file_of, shown};
 
 /// Finds what the stack in a directory imports.
@@ -25,17 +35,135 @@ pub struct Imports {
     marked: bool,
     /// Bytes that may still be read.
     left: u64,
+    lock: Result<Lock, Box<Diagnostic>>,
+    /// Repositories that are imported, by what the lock calls them, with what is wrong with each.
+    remotes: BTreeMap<String, (Remote, Option<Fault>)>,
+}
+
+/// Why a repository cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    NotPinned,
+    NotHere,
+    Altered,
 }
 
 impl Imports {
     pub fn of(settings: &Settings) -> Imports {
+        Imports::with_lock(settings, Lock::read(&settings.dir))
+    }
+
+    /// With another lock than the one that is written.
+    pub fn with_lock(settings: &Settings, lock: Result<Lock, Box<Diagnostic>>) -> Imports {
         let own = settings.dir.canonicalize().unwrap_or_else(|_| settings.dir.clone());
         let marked = own.ancestors().find(|it| it.join(".git").exists()).map(Path::to_owned);
-        Imports { root: marked.clone().unwrap_or_else(|| own.clone()), marked: marked.is_some(), own, left: ALL_MAX }
+        Imports {
+            root: marked.clone().unwrap_or_else(|| own.clone()),
+            marked: marked.is_some(),
+            own,
+            left: ALL_MAX,
+            lock,
+            remotes: BTreeMap::new(),
+        }
+    }
+
+    /// What is wrong with the lock, whatever is imported. To be asked when everything was located.
+    pub fn lock_errors(&self) -> Option<Diagnostic> {
+        match &self.lock {
+            Ok(lock) => lock.library_mismatch(),
+            // Where a repository is imported, it was said there.
+            Err(_) if !self.remotes.is_empty() => None,
+            Err(error) => Some((**error).clone()),
+        }
+    }
+
+    /// Repositories that have to be fetched, and what the lock calls all that are imported.
+    pub fn remotes(self) -> (Vec<Remote>, BTreeSet<String>) {
+        let used = self.remotes.keys().cloned().collect();
+        let missing = self.remotes.into_values().filter(|(_, fault)| fault.is_some()).map(|(remote, _)| remote).collect();
+        (missing, used)
+    }
+
+    /// A directory of another repository.
+    fn remote(&mut self, path: &str) -> Result<Located, Box<Diagnostic>> {
+        let remote = Remote::parse(path)?;
+        let key = remote.key();
+        let pin = self.lock.as_ref().ok().and_then(|lock| lock.imports.get(&key));
+        let known = self.remotes.get(&key).map(|(_, fault)| *fault);
+        let fault = known.unwrap_or_else(|| match pin {
+            None => Some(Fault::NotPinned),
+            Some(pin) => {
+                let dir = kept::home(&self.own).join(remote.kept_as(&pin.commit));
+                match dir.is_dir() {
+                    false => Some(Fault::NotHere),
+                    true => (kept::digest(&dir) != Some(pin.files)).then_some(Fault::Altered),
+                }
+            }
+        });
+        let kept_as = pin.map(|pin| remote.kept_as(&pin.commit));
+        self.remotes.insert(key.clone(), (remote.clone(), fault));
+        if let Err(error) = &self.lock {
+            return Err(error.clone());
+        }
+        if let Some(fault) = fault {
+            let (what, help) = match fault {
+                Fault::NotPinned => ("is not in `stack.lock`", "`stackwright fetch` fetches it and pins it there"),
+                Fault::NotHere => ("was not fetched to this machine", "`stackwright fetch` fetches what `stack.lock` pins"),
+                Fault::Altered => {
+                    ("is not what `stack.lock` pins: its files here were altered", "`stackwright fetch` fetches them again")
+                }
+            };
+            return Err(Box::new(Code::LockMismatch.error(format!("`{key}` {what}")).help(help)));
+        }
+        let root = kept::home(&self.own).join(kept_as.unwrap_or_default());
+        let plain = root.join(&remote.dir);
+        if !plain.is_dir() {
+            let mut error = Code::ImportRefused.error(format!("`{key}` has no directory `{}`", remote.dir));
+            if let Some(near) = near(&plain) {
+                error = error.help(format!("a directory with a similar name is there: `{near}`"));
+            }
+            return Err(Box::new(error.note("links and submodules of a repository are left out")));
+        }
+        Ok(self.of_remote(&remote.repository(), &root, &plain))
+    }
+
+    fn of_remote(&self, repository: &str, root: &Path, dir: &Path) -> Located {
+        let inside = in_addresses(dir.strip_prefix(root).unwrap_or(dir));
+        let name = if inside.is_empty() { repository.into() } else { format!("{repository}:{inside}").into() };
+        Located { home: shown(&self.own, dir).into(), name }
+    }
+
+    /// An import by a path, from a directory that was fetched: it stays in its repository.
+    fn beside_fetched(&self, from: &str, path: &str) -> Result<Option<Located>, Box<Diagnostic>> {
+        let home = kept::home(&self.own);
+        let from = self.own.join(from);
+        let Some(Component::Normal(name)) = from.strip_prefix(&home).ok().and_then(|it| it.components().next()) else {
+            return Ok(None);
+        };
+        let root = home.join(name);
+        let Some(plain) = without_dots(&from.join(path)).filter(|it| it.starts_with(&root)) else {
+            return refused(
+                format!("the import `{}` leaves the repository that it came with", path.escape_debug()),
+                "a repository imports its own directories, or others by `\"git+https://…\"`",
+            );
+        };
+        if !plain.is_dir() {
+            return refused(
+                format!("the import `{}` is no directory of its repository", path.escape_debug()),
+                "correct it there",
+            );
+        }
+        let name = name.to_string_lossy();
+        let repository = name.rsplit_once('-').map_or(&*name, |(repository, _)| repository);
+        Ok(Some(self.of_remote(repository, &root, &plain)))
     }
 
     fn local(&self, from: &str, path: &str, wanted: Wanted) -> Result<Located, Box<Diagnostic>> {
         let shown_path = path.escape_debug();
+        refuse_other_addresses(path)?;
+        if let Some(found) = self.beside_fetched(from, path)? {
+            return Ok(found);
+        }
         let asked = Path::new(path);
         if asked.is_absolute() {
             return refused(
@@ -119,7 +247,14 @@ impl Finder for Imports {
     }
 
     fn locate(&mut self, from: &str, path: &str, wanted: Wanted) -> Result<Located, Box<Diagnostic>> {
-        self.local(from, path, wanted)
+        match (path.starts_with(SCHEME), wanted) {
+            (true, Wanted::Definitions) => self.remote(path),
+            (true, Wanted::Stack) => refused(
+                format!("the stack `{}` is in another repository, and its state is not here", path.escape_debug()),
+                "outputs are read of stacks in the same repository",
+            ),
+            (false, _) => self.local(from, path, wanted),
+        }
     }
 
     fn read(&mut self, home: &str) -> (Texts, Vec<Diagnostic>) {
