@@ -36,17 +36,19 @@ pub fn stamp(settings: &Settings) -> Vec<(String, u64, Option<std::time::SystemT
     files
 }
 
-/// Checks the stack, then what it amounts to in `environment`, or in each of its environments. Inputs that have to be given and
+/// Checks the stack or directory of components, then what it amounts to in `environment`, or in each of its environments. Inputs that have to be given and
 /// secrets are not missed: they are known when somebody plans.
 ///
 /// Errors: only for wrong usage ([`Code::UnknownEnvironment`]); what is wrong with the program is in the report.
 pub fn check(settings: &Settings, environment: Option<&str>) -> Result<Report, Failure> {
-    let checked = project::check(settings, Arc::new(registry::schemas()), Sources::default());
+    let (checked, is_components) = project::check_directory(settings, Arc::new(registry::schemas()));
     let mut report =
         Report { stack: String::new(), diagnostics: checked.diagnostics, sources: checked.sources, environments: Vec::new() };
     let Some(program) = checked.program else { return Ok(report) };
     report.stack = program.stack.name.to_string();
     let chosen = match environment {
+        // What it amounts to is for whoever imports it.
+        None if is_components => Vec::new(),
         Some(_) => vec![environment::choose(&program, environment)?.name.to_string()],
         None => program.environments.iter().map(|it| it.name.to_string()).collect(),
     };

@@ -32,6 +32,7 @@ pub mod secrets;
 pub mod settings;
 pub mod sim;
 pub mod stored;
+pub mod surroundings;
 pub mod testing;
 mod watched;
 pub mod why;

@@ -6,9 +6,10 @@ use super::files::read_stack;
 use super::given::{self, Given, GivenInput};
 use super::imports::Imports;
 use super::settings::Settings;
+use super::surroundings;
 use crate::lang;
 use crate::lang::program::Program;
-use crate::model::{Code, Diagnostic, Schemas, Sources};
+use crate::model::{Code, Diagnostic, Origin, Schemas, Sources};
 
 /// A checked program, and what it was given.
 pub struct Project {
@@ -42,6 +43,18 @@ impl From<Box<Diagnostic>> for Failure {
 /// there is no error.
 pub fn check(settings: &Settings, schemas: Arc<Schemas>, sources: Sources) -> lang::Checked {
     check_with(settings, schemas, sources, None)
+}
+
+/// As [`check`], of a stack or of a directory of components; the answer says whether it is the latter, which is checked as part
+/// of a stack that has an environment on every provider.
+pub fn check_directory(settings: &Settings, schemas: Arc<Schemas>) -> (lang::Checked, bool) {
+    let checked = check(settings, schemas.clone(), Sources::default());
+    let has_files = checked.sources.iter().any(|(_, source)| source.origin == Origin::File);
+    if has_files && checked.diagnostics.iter().any(|it| it.code == Code::NoStack) {
+        let around = Some(surroundings::of(&settings.dir, &schemas));
+        return (check_with(settings, schemas, Sources::default(), around), true);
+    }
+    (checked, false)
 }
 
 /// As [`check`], with one more file that is not in the directory. A directory without a stack is an empty one then.

@@ -10,7 +10,6 @@ pub mod report;
 mod runner;
 pub mod sandbox;
 mod setting;
-mod surroundings;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +21,7 @@ use self::report::{Report, TestResult};
 use super::project::{self, Failure};
 use super::settings::Settings;
 use crate::lang::program::{Program, Test};
-use crate::model::{Code, Origin, Sources};
+use crate::model::Sources;
 use crate::providers::registry;
 
 /// How to run tests.
@@ -53,12 +52,7 @@ impl Suite {
     /// Errors: everything that is wrong with the program; [`crate::model::Code::Usage`] for a filter that names no test.
     pub fn load(settings: &Settings, environment: Option<&str>, filters: &[String]) -> Result<Suite, Failure> {
         let schemas = Arc::new(registry::schemas());
-        let mut checked = project::check(settings, schemas.clone(), Sources::default());
-        let has_files = checked.sources.iter().any(|(_, source)| source.origin == Origin::File);
-        if has_files && checked.diagnostics.iter().any(|it| it.code == Code::NoStack) {
-            let around = Some(surroundings::of(&settings.dir, &schemas));
-            checked = project::check_with(settings, schemas, Sources::default(), around);
-        }
+        let (checked, _) = project::check_directory(settings, schemas);
         let Some(program) = checked.program else {
             let errors = checked.diagnostics;
             return Err(Failure::new(errors, checked.sources));

@@ -8,7 +8,7 @@ use super::report::{Problem, StepResult, TestResult};
 use super::sandbox::{Done, TestWorld};
 use super::setting::told;
 use crate::expand::rules::Finished;
-use crate::lang::program::{Act, Program, Rule, Step, Test};
+use crate::lang::program::{Act, Body, Program, Rule, Step, Test};
 use crate::model::{Code, Diagnostic, Name, Sources};
 use crate::ops::desired::judged;
 use crate::ops::environment;
@@ -103,7 +103,7 @@ impl Running<'_> {
             }
         };
         let program = match &step.setting.given {
-            Some(given) => Arc::new(Program { body: given.body.clone(), ..Program::clone(self.program) }),
+            Some(given) => Arc::new(instead(self.program, &given.body)),
             None => self.program.clone(),
         };
         world.enter(&environment, program);
@@ -182,4 +182,9 @@ fn word(act: Act) -> &'static str {
         Act::Apply => "apply",
         Act::Destroy => "destroy",
     }
+}
+
+/// The program with these items in place of its own: what it says of items that were there before goes with them.
+fn instead(program: &Program, body: &Body) -> Program {
+    Program { body: body.clone(), moved: Vec::new(), adopt: Vec::new(), forget: Vec::new(), ..program.clone() }
 }

@@ -1,4 +1,5 @@
-//! What the tests of a directory of components run in: a directory that is imported has no stack and no environments of its own.
+//! What a directory of components is checked and tested in: a directory that is imported has no stack and no environments of
+//! its own.
 
 use std::path::Path;
 
@@ -25,5 +26,5 @@ pub fn of(dir: &Path, schemas: &Schemas) -> (String, String) {
         }
         text.push_str(&format!("environment {provider} {{ on = {provider} }}\n"));
     }
-    ("<tests>".into(), text)
+    ("<surroundings>".into(), text)
 }
