@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")]
 
 mod canary;
+mod imports;
 
 use std::path::Path;
 use std::process::Command;
