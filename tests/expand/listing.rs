@@ -39,6 +39,7 @@ pub fn list(text: &str, setting: &Setting) -> Vec<String> {
         kept_secrets: BTreeMap::new(),
         simulated: setting.simulated,
         elsewhere: setting.elsewhere.clone(),
+        records: None,
         store_id: "test",
     };
     let request = Request { environment: &setting.environment, inputs: &setting.inputs, known, outside: &Nothing };
