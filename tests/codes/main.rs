@@ -23,6 +23,11 @@ const NOT_RUN: &[Code] = &[
     Code::StateUnavailable,
     Code::Refused,
     Code::OutcomeUnknown,
+    // What it takes stands in transcripts: fetch.md, moves.md, elsewhere.md.
+    Code::LockMismatch,
+    Code::SeveralFound,
+    Code::NotAdopted,
+    Code::NotApplied,
 ];
 
 /// Codes whose section shows commands instead of programs: the text of an example cannot bring them about.

@@ -99,6 +99,6 @@ mod tests {
         assert_eq!(sure("latency_p59", &["latency_p50", "latency_p95"]), Some(("latency_p50", false)));
         assert_eq!(sure("b", &["a"]), Some(("a", false)));
         assert_eq!(sure("dbName", &["db_names", "db_name"]), Some(("db_name", true)));
-        assert_eq!(sure("imaeg_x", &["image"]), Some(("image", false)));
+        assert_eq!(sure("imaeg", &["image", "imageg"]), Some(("image", false)));
     }
 }
