@@ -67,12 +67,15 @@ fn local_imports_that_lead_out_are_refused() {
     std::os::unix::fs::symlink(dir.path("net"), dir.path("shop/net")).expect("a link can be made");
     dir.write("shop/shop.stack", &shop("net"));
     dir.refuses(&["check"], &["SW0313", "is a link that leaves the repository"]);
-    for import in ["/etc", "", "shop.stack", ".git", "../shop/.stackwright", "https://example.com/net", "ext::sh -c id", "c:\\\\net"] {
+    for import in
+        ["/etc", "", "shop.stack", ".git", "../shop/.stackwright", "https://example.com/net", "ext::sh -c id", "c:\\\\net"]
+    {
         dir.write("shop/shop.stack", &shop(import));
         dir.refuses(&["check"], &["SW0313"]);
     }
     // A file of the import that is a link out of it.
-    let dir = Dir::with(&[("shop/shop.stack", &shop("net")), ("shop/net/a.stack", b"let a = 1\n"), ("other.stack", b"let b = 1\n")]);
+    let dir =
+        Dir::with(&[("shop/shop.stack", &shop("net")), ("shop/net/a.stack", b"let a = 1\n"), ("other.stack", b"let b = 1\n")]);
     std::os::unix::fs::symlink(dir.path("other.stack"), dir.path("shop/net/b.stack")).expect("a link can be made");
     dir.refuses(&["check"], &["SW0804", "net/b.stack", "is a link to a file outside of its directory"]);
 }
@@ -95,7 +98,8 @@ fn files_of_an_import_have_the_limits_of_all_files() {
 
 #[test]
 fn a_repository_brings_its_files_and_nothing_else() {
-    let dir = Dir::with(&[("net/lib/lib.stack", b"let n = 1\n"), ("net/lib/text.txt", b"x"), ("net/out.stack", b"import \"../up\"\n")]);
+    let dir =
+        Dir::with(&[("net/lib/lib.stack", b"let n = 1\n"), ("net/lib/text.txt", b"x"), ("net/out.stack", b"import \"../up\"\n")]);
     let url = format!("git+file://{}", dir.path("net").canonicalize().expect("it is there").display());
     std::os::unix::fs::symlink("/etc", dir.path("net/etc")).expect("a link can be made");
     std::os::unix::fs::symlink("/etc/hostname", dir.path("net/lib/host.stack")).expect("a link can be made");
@@ -118,7 +122,11 @@ fn a_repository_brings_its_files_and_nothing_else() {
     let [kept] = &kept[..] else { panic!("{kept:?}") };
     assert!(kept.join("lib/text.txt").is_file() && !kept.join("etc").exists() && !kept.join("lib/host.stack").exists());
 
-    for (import, words) in [("//etc", "has no directory `etc`"), ("//none", "has no directory `none`"), ("", "leaves the repository that it came with")] {
+    for (import, words) in [
+        ("//etc", "has no directory `etc`"),
+        ("//none", "has no directory `none`"),
+        ("", "leaves the repository that it came with"),
+    ] {
         dir.write("shop/shop.stack", &shop(&format!("{url}{import}?rev=v1")));
         dir.refuses(&["check"], &["SW0313", words]);
     }

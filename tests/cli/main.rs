@@ -79,6 +79,36 @@ fn the_examples_of_the_guide_to_tests_pass() {
     }
 }
 
+/// Directories below `dir` that hold `.stack` files.
+fn stacks(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).expect("it can be read").flatten().map(|it| it.path());
+    let mut found = Vec::new();
+    for path in entries.filter(|it| it.file_name().is_some_and(|name| name != ".stackwright" && name != "target")) {
+        if path.is_dir() {
+            found.extend(stacks(&path));
+        } else if path.extension().is_some_and(|it| it == "stack") {
+            found.push(dir.to_owned());
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+#[test]
+fn every_example_checks_and_passes_its_tests() {
+    let examples = stacks(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"));
+    assert!(examples.len() >= 8, "{examples:?}");
+    for example in examples {
+        for (arguments, words) in [(&["check"][..], "ok  "), (&["fmt", "--check"], "in form"), (&["test"], " passed in")] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_stackwright"));
+            let output = command.current_dir(&example).args(arguments).env_clear().output().expect("the program runs");
+            let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
+            assert!(output.status.success() && said.contains(words), "{} {arguments:?}\n{said}", example.display());
+        }
+    }
+}
+
 #[test]
 fn a_file_of_20_mib_is_refused_without_being_read() {
     let comment = vec![b'#'; 20 << 20];

@@ -114,7 +114,10 @@ fn bombs_of_other_languages_do_not_go_off() {
     };
     // No backtracking: it only does not match.
     assert!(found(&text("regex(\"^(a+)+$\", input.t) == null")).is_empty());
-    refused("regex(\"(((((a{1,100}){1,100}){1,100}){1,100}){1,100})\", input.t)", "it is too large once its repetitions are written out");
+    refused(
+        "regex(\"(((((a{1,100}){1,100}){1,100}){1,100}){1,100})\", input.t)",
+        "it is too large once its repetitions are written out",
+    );
     let deep = format!("json_decode(\"{}{}${{input.t}}\")", "[".repeat(5000), "]".repeat(5000));
     let found = found(&text(&deep));
     assert_eq!(found.len(), 1, "{found:?}");
