@@ -49,10 +49,13 @@ impl<'p> Expander<'p> {
         let mut waits = BTreeSet::new();
         match &over.data {
             Data::Unknown(unknown) => waits.extend(unknown.waits_for.iter().cloned()),
-            Data::List(items) => items.iter().for_each(|item| match &item.data {
-                Data::Unknown(unknown) => waits.extend(unknown.waits_for.iter().cloned()),
-                _ => {}
-            }),
+            Data::List(items) => {
+                let unknown = |item: &Value| match &item.data {
+                    Data::Unknown(unknown) => Some(unknown.clone()),
+                    _ => None,
+                };
+                waits.extend(items.iter().filter_map(unknown).flat_map(|it| it.waits_for.iter().cloned().collect::<Vec<_>>()))
+            }
             _ => {}
         }
         let count = match &over.data {

@@ -53,7 +53,7 @@ pub async fn fetch(settings: &Settings, update: bool) -> Result<Fetched, Failure
         }
         for remote in missing {
             let pinned = if update { None } else { before.imports.get(&remote.key()) };
-            let pin = git::fetch(settings, &remote, pinned).await.map_err(|it| found.sources_of(it, &remote))?;
+            let pin = git::fetch(settings, &remote, pinned).await.map_err(|it| found.sources_of(*it, &remote))?;
             imports.push((remote.key(), pin.commit.clone()));
             lock.imports.insert(remote.key(), pin);
         }
@@ -72,14 +72,14 @@ struct Followed {
 
 impl Followed {
     /// A failure to fetch, at the import that it is about.
-    fn sources_of(&self, mut error: Box<Diagnostic>, remote: &Remote) -> Failure {
+    fn sources_of(&self, mut error: Diagnostic, remote: &Remote) -> Failure {
         let about = |it: &&Diagnostic| it.message.contains(&remote.key());
         if let Some(label) = self.diagnostics.iter().find(about).and_then(|it| it.labels.first())
             && error.labels.is_empty()
         {
             error.labels.push((label.0, "imported here".into()));
         }
-        Failure::new(vec![*error], self.sources.clone())
+        Failure::new(vec![error], self.sources.clone())
     }
 }
 

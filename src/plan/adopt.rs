@@ -183,8 +183,8 @@ fn not_looked(adoption: &Adoption, desired: &DesiredResource) -> Diagnostic {
         .error(format!("`{}` cannot adopt {}: the platform was not asked", desired.address, adoption.object))
         .label(adoption.span, "adopts here")
         .about(desired.address.clone());
-    let group = desired.kind.list_by.iter().flatten();
-    let late = group.filter(|name| desired.attributes.get(*name).is_some_and(Value::has_unknown)).next();
+    let mut group = desired.kind.list_by.iter().flatten();
+    let late = group.find(|name| desired.attributes.get(*name).is_some_and(Value::has_unknown));
     match late {
         Some(name) => diagnostic
             .note(format!("where it is looked for follows from `{name}`, which is known only after apply"))

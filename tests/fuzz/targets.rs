@@ -87,7 +87,7 @@ fn checker(data: &[u8]) -> u64 {
     let mut kind = Kind::default();
     kind.diagnostics(&checked.diagnostics);
     // Not each time: what is tried is mostly whether there is an answer at all.
-    if data.len() % 16 == 0 {
+    if data.len().is_multiple_of(16) {
         assert_eq!(checked.diagnostics, check(data).diagnostics, "the same text has the same errors");
     }
     kind.finish()

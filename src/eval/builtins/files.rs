@@ -48,9 +48,9 @@ fn filled(text: &str, values: &Fields, what: &str) -> Run {
     while let Some(at) = rest.find("${") {
         let after = &rest[at + 2..];
         // `${{` is never an interpolation, here as in strings.
-        if after.starts_with('{') {
+        if let Some(literal) = after.strip_prefix('{') {
             out.push_str(&rest[..at + 3]);
-            rest = &after[1..];
+            rest = literal;
             continue;
         }
         let end = after.find('}').ok_or_else(|| Problem::argument(format!("a `${{` in {what} has no `}}`")))?;

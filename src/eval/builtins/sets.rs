@@ -47,7 +47,7 @@ pub fn set_product(a: &Arguments<'_>) -> Run {
         if (rows.len() as i64).saturating_mul(list.len() as i64) > LENGTH_MAX {
             return Err(too_long());
         }
-        rows = rows.iter().flat_map(|row| list.iter().map(|item| [&row[..], &[item.clone()]].concat())).collect();
+        rows = rows.iter().flat_map(|row| list.iter().map(|item| [&row[..], std::slice::from_ref(item)].concat())).collect();
     }
     if a.values.is_empty() {
         rows.clear();

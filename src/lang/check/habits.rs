@@ -383,6 +383,7 @@ impl<'t> Checker<'t> {
     }
 
     /// A name that was probably meant, with a fix as sure as the name is near.
+    #[allow(clippy::result_large_err, reason = "nothing fails: both are what is said")]
     pub(super) fn with_near<'n>(
         diagnostic: Diagnostic,
         name: &str,

@@ -95,7 +95,7 @@ fn forget_swallowed(text: &str, items: &mut Vec<tree::Item>, diagnostics: &mut V
     items.retain(|it| {
         let at = it.span.start as usize;
         while left.next_if(|range| range.end <= at).is_some() {}
-        !left.peek().is_some_and(|range| range.start < at)
+        left.peek().is_none_or(|range| range.start >= at)
     });
     !ranges.is_empty()
 }

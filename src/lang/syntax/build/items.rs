@@ -33,7 +33,7 @@ impl<'t> Builder<'t> {
                     match kind.segments[0].node.split_once('_') {
                         Some((provider, of)) => {
                             let text = format!("{provider}.{of}");
-                            diagnostic.push_help(&format!("write `{text}`"));
+                            diagnostic.push_help(format!("write `{text}`"));
                             let (title, edits) = (format!("write `{text}`"), vec![Edit { span: kind.span, text }]);
                             diagnostic.fixes.push(crate::model::Fix { title, confidence: Confidence::Sure, edits });
                         }
