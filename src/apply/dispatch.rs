@@ -12,11 +12,11 @@ use super::event::{Event, StepName};
 use super::gate::Gate;
 use super::outcome::{Failure, NotStarted, Outcome};
 use super::perform::{Lane, Performed, Performer, Trouble};
-use super::prepare::{Job, Live, Prepare, prepare, resolve};
+use super::prepare::{Job, Live, Prepare, prepare, resolve, too_late};
 use super::{ApplyOptions, Stop, Surroundings};
 use crate::graph;
 use crate::model::{Action, Address, Change, DesiredProvider, Diagnostic, Fields, Plan, ProviderName, Span};
-use crate::plan::{Half, Steps, effects, steps};
+use crate::plan::{self, Half, Judged, Steps, effects, steps};
 use crate::state::View;
 
 /// What a step is taken to last while there are too few past runs to tell.
@@ -48,6 +48,8 @@ struct Dispatcher<'p> {
     ready: BTreeMap<Option<ProviderName>, BinaryHeap<(Duration, Reverse<u32>)>>,
     lanes: BTreeMap<ProviderName, Option<LaneState>>,
     running: JoinSet<(u32, Performed)>,
+    /// Steps at which a requirement is judged: its place in the plan.
+    gates: BTreeMap<u32, u32>,
     /// Steps that run, with what decides whether their change owes a destroy afterwards.
     owing: BTreeMap<u32, bool>,
     /// Destroys that came up during the run, at its end.
@@ -94,6 +96,7 @@ impl<'p> Dispatcher<'p> {
         let remaining = graph::remaining(&steps.order, steps.waits.iter().copied(), &costs);
         let mut halves_left = vec![0; plan.changes.len()];
         steps.all.iter().flatten().for_each(|(change, _)| halves_left[*change as usize] += 1);
+        let gates = steps.gates.iter().copied().collect();
         Dispatcher {
             plan,
             options,
@@ -108,6 +111,7 @@ impl<'p> Dispatcher<'p> {
             ready: BTreeMap::new(),
             lanes: BTreeMap::new(),
             running: JoinSet::new(),
+            gates,
             owing: BTreeMap::new(),
             owed: Vec::new(),
             said: FxHashSet::default(),
@@ -340,6 +344,9 @@ impl<'p> Dispatcher<'p> {
     fn complete(&mut self, at: u32) {
         let mut over = vec![at];
         while let Some(at) = over.pop() {
+            if !self.judge(at) {
+                continue;
+            }
             self.state[at as usize] = StepState::Done;
             for next in std::mem::take(&mut self.waiting[at as usize]) {
                 let open = &mut self.open_waits[next as usize];
@@ -353,6 +360,25 @@ impl<'p> Dispatcher<'p> {
                 }
             }
         }
+    }
+
+    /// Whether the requirement of a step holds, if it has one. What uses what it reads is not started otherwise.
+    fn judge(&mut self, at: u32) -> bool {
+        let Some(place) = self.gates.get(&at) else { return true };
+        let requirement = &self.plan.requirements[*place as usize];
+        let diagnostic = match plan::judge(requirement, &|address, path| self.live.attribute(address, path)) {
+            Judged::Holds => return true,
+            Judged::Broken(diagnostic) => diagnostic,
+            Judged::Open(left) => Box::new(too_late(&left.cond).label(left.span, "required here")),
+        };
+        self.state[at as usize] = StepState::Failed;
+        let address = requirement.address.clone().unwrap_or_else(|| Address::root("stack", &self.plan.stack));
+        self.tell(Event::Required { address: address.clone(), diagnostic: diagnostic.clone() });
+        let why = format!("it waits for a requirement of `{address}`, which does not hold");
+        let why_last = format!("destroys come last, and a requirement of `{address}` does not hold");
+        self.outcome.failed.push(Failure { change: u32::MAX, address, diagnostic: *diagnostic });
+        self.leave_waiting(at, &why, &why_last);
+        false
     }
 
     fn fail(&mut self, at: u32, diagnostic: Box<Diagnostic>, took: Duration, started: bool) {
@@ -383,6 +409,12 @@ impl<'p> Dispatcher<'p> {
 
     /// Whatever waits for a step that failed, through any number of steps, is not started, and says for what it waits.
     fn leave_dependents(&mut self, at: u32, failed: &Address) {
+        let why = format!("it waits for `{failed}`, which failed");
+        self.leave_waiting(at, &why, &format!("destroys come last, and `{failed}` failed"));
+    }
+
+    /// As [`Dispatcher::leave_dependents`], with words for what is made and for what is destroyed.
+    fn leave_waiting(&mut self, at: u32, why: &str, why_last: &str) {
         let mut open = self.waiting[at as usize].clone();
         while let Some(next) = open.pop() {
             if self.state[next as usize] != StepState::Waiting {
@@ -392,11 +424,7 @@ impl<'p> Dispatcher<'p> {
             open.extend(&self.waiting[next as usize]);
             if let Some((change, half)) = self.steps.all[next as usize] {
                 let last = matches!(self.plan.changes[change as usize].action, Action::Destroy { .. });
-                let why = match last {
-                    true => format!("destroys come last, and `{failed}` failed"),
-                    false => format!("it waits for `{failed}`, which failed"),
-                };
-                self.say_not_started(change, half, why);
+                self.say_not_started(change, half, if last { why_last } else { why }.to_owned());
             }
         }
     }

@@ -52,6 +52,11 @@ pub enum Event {
         took: Duration,
         diagnostic: Box<Diagnostic>,
     },
+    /// A requirement does not hold, now that what it reads is known.
+    Required {
+        address: Address,
+        diagnostic: Box<Diagnostic>,
+    },
     NotStarted {
         step: StepName,
         why: String,

@@ -514,11 +514,15 @@ pub fn resolve(value: &Value, live: &Live) -> Result<Value, Box<Diagnostic>> {
     if !resolved.has_unknown() {
         return Ok(resolved);
     }
+    Err(Box::new(too_late(&resolved).label(resolved.mark.origin, "still not known here")))
+}
+
+/// What is said of a value that is still not known.
+pub fn too_late(value: &Value) -> Diagnostic {
     let mut waits = BTreeSet::new();
-    collect_waits(&resolved, &mut waits);
+    collect_waits(value, &mut waits);
     let waits = waits.iter().map(|address| format!("`{address}`")).collect::<Vec<_>>().join(", ");
-    let diagnostic = Code::TooLate.error(format!("a value needs an attribute of {waits} that the platform did not tell"));
-    Err(Box::new(diagnostic.label(resolved.mark.origin, "still not known here")))
+    Code::TooLate.error(format!("a value needs an attribute of {waits} that the platform did not tell"))
 }
 
 fn collect_waits(value: &Value, into: &mut BTreeSet<Address>) {

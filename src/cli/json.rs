@@ -161,6 +161,11 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
                 "waits_for": it.waits_for.iter().map(|it| it.as_str()).collect::<Vec<_>>(),
                 "span": span(it.span, sources),
             })).collect::<Vec<_>>(),
+            "requirements": plan.requirements.iter().map(|it| json!({
+                "address": it.address.as_ref().map(|it| it.as_str()),
+                "waits_for": it.waits_for().iter().map(|it| it.as_str()).collect::<Vec<_>>(),
+                "span": span(it.span, sources),
+            })).collect::<Vec<_>>(),
             "outputs": outputs,
             "remarks": remarks,
             "reveals": plan.reveals.iter().map(|it| json!({

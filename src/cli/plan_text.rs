@@ -1,6 +1,6 @@
 //! A plan as a reviewer reads it: loss of data first, then what is replaced, changed, moved, made; each change with its cause.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::diff;
@@ -64,6 +64,7 @@ impl View<'_> {
         self.deferred(&mut out);
         self.outputs(&mut out);
         self.notices(&mut out);
+        self.requirements(&mut out);
         out.push_str(&format!("\n  {}\n", self.counts()));
         out.push_str(&self.policies());
         out
@@ -318,6 +319,20 @@ impl View<'_> {
             let line = format!("{head}  deferred: create {most}, keys known after {}", waits.join(", "));
             out.push_str(&format!("{}\n", spread(&self.terminal, &line, &self.terminal.paint(Ink::Quiet, self.line(set.span)))));
         }
+    }
+
+    /// Requirements that the apply judges.
+    fn requirements(&self, out: &mut String) {
+        let all = &self.plan.requirements;
+        if all.is_empty() {
+            return;
+        }
+        let waits: BTreeSet<Address> = all.iter().flat_map(|it| it.waits_for()).collect();
+        let shown: Vec<String> = waits.iter().take(3).map(|it| Escaped(it.as_str()).to_string()).collect();
+        let more = if waits.len() > 3 { format!(" and {} more", waits.len() - 3) } else { String::new() };
+        let what = count(all.len(), "requirement");
+        let line = format!("? checked once known: {what}, after {}{more}", shown.join(", "));
+        out.push_str(&format!("{}\n", self.terminal.paint(Ink::Quiet, line)));
     }
 
     fn outputs(&self, out: &mut String) {

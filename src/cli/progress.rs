@@ -131,6 +131,11 @@ impl Progress<'_> {
                 lines.push(spread(&terminal, &format!("{head}  failed"), &clock(took)));
                 lines.push(Shown::new(&diagnostic, self.sources, terminal).render().trim_end().to_owned());
             }
+            Event::Required { address, diagnostic } => {
+                let terminal = self.output.about;
+                lines.push(terminal.paint(Ink::Bad, format!("  x {}  a requirement does not hold", Escaped(address.as_str()))));
+                lines.push(Shown::new(&diagnostic, self.sources, terminal).render().trim_end().to_owned());
+            }
             Event::NotStarted { .. } => {}
             Event::Stopping { running: calls } => {
                 lines.push(match calls {

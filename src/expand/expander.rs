@@ -13,8 +13,8 @@ use super::{Question, Request};
 use crate::eval::{Budget, Outcome, evaluate_with};
 use crate::lang::program::{Environment, Let, Program, Resource};
 use crate::model::{
-    Address, Code, Data, Deferred, DesiredResource, Diagnostic, Expr, Fields, Name, Origin, ProviderName, Severity, Slot, Span,
-    Value,
+    Address, Code, Data, Deferred, DesiredResource, Diagnostic, Expr, Fields, Name, Origin, ProviderName, Requirement, Severity,
+    Slot, Span, Value,
 };
 
 /// No program has more instances and resources.
@@ -55,6 +55,8 @@ pub struct Expander<'p> {
     pub branches: RefCell<std::collections::BTreeSet<(Span, bool)>>,
     /// Sets that wait for their keys, by address.
     pub deferred: RefCell<BTreeMap<Address, Deferred>>,
+    /// What is judged only during an apply.
+    pub requirements: RefCell<Vec<Requirement>>,
     /// What is being computed: its name, and the place that asked for it.
     busy: RefCell<Vec<(String, Span)>>,
     reads: RefCell<Vec<BTreeMap<Address, Span>>>,
@@ -89,6 +91,7 @@ impl<'p> Expander<'p> {
             warnings: RefCell::default(),
             branches: RefCell::default(),
             deferred: RefCell::default(),
+            requirements: RefCell::default(),
             busy: RefCell::default(),
             reads: RefCell::default(),
             count: Cell::new(0),

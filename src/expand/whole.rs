@@ -13,7 +13,7 @@ use crate::eval::fit;
 use crate::lang::program::Require;
 use crate::model::{
     Address, Code, Data, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Edge, EdgeReason,
-    Name, ProviderName, Slot, Span, Value,
+    Name, ProviderName, Requirement, Slot, Span, Value,
 };
 
 pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
@@ -69,6 +69,7 @@ pub fn run(all: &Expander<'_>) -> Result<Expansion, Vec<Diagnostic>> {
         branches: all.branches.take(),
         adopt,
         deferred: all.deferred.take().into_values().collect(),
+        requirements: all.requirements.take(),
         reveals: all.reveals.take().into_iter().collect(),
         warnings: all.warnings.take(),
     })))
@@ -194,44 +195,41 @@ impl<'p> Expander<'p> {
         })
     }
 
-    /// Whether a requirement holds, or may; one that does not is said at the caller's entries that it reads.
+    /// Whether a requirement holds, or may; one that does not is said at the caller's entries that it reads. One that waits for an
+    /// apply is kept for it.
     pub fn require(&self, frame: &Rc<Frame<'p>>, require: &Require, locals: &[(Slot, Value)]) -> bool {
-        let held = match self.eval(frame, &require.cond, locals) {
-            Ok(held) => held,
+        let cond = match self.eval(frame, &require.cond, locals) {
+            Ok(cond) => cond,
             Err(error) => {
                 self.say(frame, *error);
                 return false;
             }
         };
-        match held.data {
-            Data::Bool(true) => true,
-            Data::Unknown(_) if elsewhere::is_unasked(&held) => true,
-            Data::Unknown(_) => {
-                let warning = Code::Doubtful
-                    .warning("a requirement reads what is known only after apply, and is not checked in this version")
-                    .label(require.span, "not checked");
-                self.say(frame, warning);
-                true
-            }
-            _ => {
-                let message = self.eval(frame, &require.message, locals);
-                let text = match &message {
-                    Ok(message) if message.has_secret() => "a requirement does not hold; its words are secret".to_owned(),
-                    Ok(message) => message.as_text().unwrap_or("a requirement does not hold").to_owned(),
-                    Err(error) if is_silent(error) => return false,
-                    Err(error) => error.message.clone(),
-                };
-                let mut error = Code::RequireFailed.error(text);
-                let places = self.entries(frame, &require.reads);
-                match (&places[..], frame.called_at()) {
-                    ([], Some(called_at)) => error = error.label(called_at, "does not fulfil it"),
-                    ([], None) => {}
-                    (places, _) => error = error.labels(places.iter().map(|span| (*span, "does not fulfil it"))),
-                }
-                self.say(frame, error.label(require.span, "required here"));
-                false
-            }
+        let waits = matches!(cond.data, Data::Unknown(_));
+        if matches!(cond.data, Data::Bool(true)) || waits && elsewhere::is_unasked(&cond) {
+            return true;
         }
+        let message = match self.eval(frame, &require.message, locals) {
+            Ok(message) => message,
+            Err(error) if is_silent(&error) => return waits,
+            Err(error) => Value::text(error.message.clone()),
+        };
+        let mut places = self.entries(frame, &require.reads);
+        if places.is_empty() {
+            places.extend(frame.called_at());
+        }
+        let mut requirement = Requirement { address: frame.address.clone(), cond, message, span: require.span, places };
+        if !waits {
+            self.say(frame, requirement.broken());
+            return false;
+        }
+        // What is wrong in the library is first of all wrong where it was called.
+        let inner = requirement.places.first().is_none_or(|span| !self.is_near(*span));
+        if let Some(called_at) = frame.called_at().filter(|it| inner && !requirement.places.contains(it)) {
+            requirement.places.insert(0, called_at);
+        }
+        self.requirements.borrow_mut().push(requirement);
+        true
     }
 
     /// The entries of the caller's block that give these inputs.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::schema::{Kind, ReplaceOrder};
 use super::types::{Name, Type};
-use super::value::{Fields, Value};
-use super::{Address, Diagnostic, Span};
+use super::value::{Data, Fields, Value};
+use super::{Address, Code, Diagnostic, Span};
 
 /// A provider instance: `fly`, or `fly.eu` for the one that is named.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -59,6 +59,8 @@ pub struct Desired {
     pub adopt: Vec<Adoption>,
     /// Sets that are not in `resources` and `instances`, since nobody knows their keys yet.
     pub deferred: Vec<Deferred>,
+    /// Requirements that nobody can judge yet.
+    pub requirements: Vec<Requirement>,
     /// Secrets that the program opens, by place.
     pub reveals: Vec<Reveal>,
     pub warnings: Vec<Diagnostic>,
@@ -159,6 +161,41 @@ pub struct Deferred {
     /// What its keys are made from; ordered.
     pub waits_for: Vec<Address>,
     pub span: Span,
+}
+
+/// A `require` whose condition is made from attributes that are known only after an apply: it is judged once they are.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Requirement {
+    /// The instance that it is about; `None` for one of the stack.
+    pub address: Option<Address>,
+    /// A bool; unknown.
+    pub cond: Value,
+    /// What is said where it does not hold; may be unknown, or secret.
+    pub message: Value,
+    pub span: Span,
+    /// The entries of the caller that the condition reads, or else the item that calls; may be empty.
+    pub places: Vec<Span>,
+}
+
+impl Requirement {
+    /// The resources whose attributes it is made from.
+    pub fn waits_for(&self) -> BTreeSet<Address> {
+        match &self.cond.data {
+            Data::Unknown(unknown) => (*unknown.waits_for).clone(),
+            _ => BTreeSet::new(),
+        }
+    }
+
+    /// What is said where it does not hold.
+    pub fn broken(&self) -> Diagnostic {
+        let text = match &self.message {
+            message if message.has_secret() => "a requirement does not hold; its words are secret",
+            message => message.as_text().unwrap_or("a requirement does not hold"),
+        };
+        let places = self.places.iter().map(|span| (*span, "does not fulfil it"));
+        let error = Code::RequireFailed.error(text).labels(places).label(self.span, "required here");
+        Diagnostic { address: self.address.clone(), ..error }
+    }
 }
 
 /// Something that exists on a platform and no record knows becomes the resource at an address.

@@ -23,7 +23,7 @@ pub use canonical::Digest;
 pub use code::Code;
 pub use desired::{
     Adoption, Deferred, Desired, DesiredInstance, DesiredOutput, DesiredProvider, DesiredResource, Edge, EdgeReason,
-    ElsewhereRead, Lifecycle, ProviderName, Turn, Wanted,
+    ElsewhereRead, Lifecycle, ProviderName, Requirement, Turn, Wanted,
 };
 pub use diagnostic::{Confidence, Diagnostic, Edit, Fix, Severity};
 pub use expr::{Expr, ExprKind, Reference as NameReference, Slot, Step};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::canonical::Digest;
-use super::desired::{Deferred, DesiredOutput, DesiredProvider, DesiredResource, Edge, ProviderName, Reveal};
+use super::desired::{Deferred, DesiredOutput, DesiredProvider, DesiredResource, Edge, ProviderName, Requirement, Reveal};
 use super::expr::Step;
 use super::record::Record;
 use super::schema::{Kind, ReplaceOrder};
@@ -51,6 +51,8 @@ pub struct Plan {
     pub dropped: Vec<(Address, Edge)>,
     /// Sets that wait for their keys; ordered by address. A plan with any is shown, and not applied.
     pub deferred: Vec<Deferred>,
+    /// What is judged during the apply, once the changes that it waits for are made.
+    pub requirements: Vec<Requirement>,
     pub warnings: Vec<Diagnostic>,
     /// Facts for people about instances: address and remark.
     pub remarks: Vec<(Address, String)>,

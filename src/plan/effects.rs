@@ -1,7 +1,7 @@
 //! The canonical form of what a plan will do, its hash, and the name that people type for it.
 
 use crate::model::canonical::{write_fields, write_text, write_value};
-use crate::model::{Action, Change, Digest, ElsewhereBasis, ElsewhereRead, Fields, Plan, Value};
+use crate::model::{Action, Address, Change, Digest, ElsewhereBasis, ElsewhereRead, Fields, Plan, Value};
 
 /// Gives the keyed digest of a secret: the same for the same secret, and nothing to learn from it without the key.
 pub type SecretDigest<'a> = &'a dyn Fn(&Value) -> Digest;
@@ -33,6 +33,12 @@ pub fn subject(plan: &Plan, secret: SecretDigest<'_>) -> Digest {
     }
     for set in &plan.deferred {
         write_text(&mut out, &format!("deferred {} {} {}", set.address, set.kind, set.at_most));
+        out.push(b'\n');
+    }
+    for requirement in &plan.requirements {
+        write_text(&mut out, &format!("require {}", requirement.address.as_ref().map_or("", Address::as_str)));
+        write_with_secrets(&mut out, &requirement.cond, secret);
+        write_with_secrets(&mut out, &requirement.message, secret);
         out.push(b'\n');
     }
     for (address, version) in &plan.reads {

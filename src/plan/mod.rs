@@ -18,6 +18,7 @@ mod moves;
 mod only;
 mod order;
 pub mod refresh;
+mod require;
 mod standing;
 mod start;
 pub mod steps;
@@ -35,6 +36,7 @@ pub use fits::check_fits;
 pub use guard::{Loss, lift_help, refuse_guarded};
 pub use only::matches;
 pub use refresh::{Look, looks};
+pub use require::{Judged, judge};
 pub use start::start;
 pub use steps::{Half, Steps, steps};
 

@@ -9,6 +9,7 @@ use rustc_hash::FxHashSet;
 use super::decide::{Case, Decision, collect_waits, decide};
 use super::guard::{Loss, refuse_guarded};
 use super::moves::Placed;
+use super::require::{Judged, judge};
 use super::standing::Standings;
 use super::{Known, Options, effects, only, order};
 use crate::graph::resources::{ResourceOrder, order_resources};
@@ -16,7 +17,7 @@ use crate::model::plan::{Drift, OutputChange};
 use crate::model::schema::{Recovery, ReplaceOrder};
 use crate::model::{
     Action, Address, Change, Code, Desired, DesiredProvider, DesiredResource, Diagnostic, Digest, EdgeReason, Fields, Kind, Plan,
-    ProviderName, Reason, Record, SeenResource, Span, Step, Value,
+    ProviderName, Reason, Record, Requirement, SeenResource, Span, Step, Value,
 };
 
 /// Makes the plan that turns what is known into what is desired.
@@ -51,6 +52,7 @@ fn normalised(mut desired: Desired, options: &Options) -> Desired {
         desired.moved.clear();
         desired.adopt.clear();
         desired.deferred.clear();
+        desired.requirements.clear();
     }
     desired.resources.sort_by(|a, b| a.address.cmp(&b.address));
     for resource in &mut desired.resources {
@@ -61,6 +63,7 @@ fn normalised(mut desired: Desired, options: &Options) -> Desired {
     desired.outputs.sort_by(|a, b| a.name.cmp(&b.name));
     desired.providers.sort_by(|a, b| a.name.cmp(&b.name));
     desired.inputs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    desired.requirements.sort_by(|a, b| (&a.address, a.span).cmp(&(&b.address, b.span)));
     desired
 }
 
@@ -362,6 +365,7 @@ impl<'a> Planner<'a> {
             let settings: Fields = std::mem::take(&mut provider.settings);
             provider.settings = settings.into_iter().map(|(name, value)| (name, self.resolved(value, None))).collect();
         }
+        let requirements = self.judge_requirements();
         if self.errors.iter().any(Diagnostic::is_error) {
             return Err(self.errors);
         }
@@ -386,7 +390,9 @@ impl<'a> Planner<'a> {
         self.warnings.extend(super::alike::look_alikes(&changes, self.known.sources));
         let outputs = if outputs_left { Vec::new() } else { outputs };
         let order = order::pairs(&changes, &addresses, &ordered.order, &ordered.waits);
-        let reads = reads(&changes, &edges, self.known.records);
+        let (requirements, mut read) = self.kept_requirements(requirements, &changes);
+        read.extend(reads(&changes, &edges));
+        let reads = versions(read, self.known.records);
         let elsewhere = std::mem::take(&mut self.desired.elsewhere).into_iter();
         let elsewhere = elsewhere.map(|read| effects::basis(read, self.known.digest)).collect();
         let providers = needed_providers(&changes, providers);
@@ -415,6 +421,7 @@ impl<'a> Planner<'a> {
             inputs: self.desired.inputs,
             dropped: ordered.dropped,
             deferred,
+            requirements,
             warnings: self.warnings,
             remarks,
             reveals: self.desired.reveals,
@@ -424,6 +431,48 @@ impl<'a> Planner<'a> {
         plan.effects = effects::subject(&plan, self.known.digest);
         plan.id = effects::plan_id(&plan.effects);
         Ok(plan)
+    }
+
+    /// Requirements that are still open after all decisions, each with the records that it read.
+    fn judge_requirements(&mut self) -> Vec<(Requirement, Vec<Address>)> {
+        let mut open = Vec::new();
+        for requirement in std::mem::take(&mut self.desired.requirements) {
+            match judge(&requirement, &|address, path| self.standings.attribute(address, path)) {
+                Judged::Holds => {}
+                Judged::Broken(error) => self.errors.push(*error),
+                Judged::Open(left) => {
+                    let read =
+                        requirement.waits_for().into_iter().filter_map(|it| self.placed.at(&it).map(|it| it.address.clone()));
+                    open.push((left, read.collect()));
+                }
+            }
+        }
+        open
+    }
+
+    /// Those that the changes will make known, and the addresses of the records that these read. A warning for each other.
+    fn kept_requirements(
+        &mut self,
+        open: Vec<(Requirement, Vec<Address>)>,
+        changes: &[Change],
+    ) -> (Vec<Requirement>, BTreeSet<Address>) {
+        let made: BTreeSet<&Address> = changes.iter().filter(|it| it.after.is_some()).map(|it| &it.address).collect();
+        let (mut kept, mut all_read) = (Vec::new(), BTreeSet::new());
+        for (requirement, read) in open {
+            let waits = requirement.waits_for();
+            let missing: Vec<String> = waits.iter().filter(|it| !made.contains(it)).map(|it| format!("`{it}`")).collect();
+            if missing.is_empty() && !waits.is_empty() {
+                all_read.extend(read);
+                kept.push(requirement);
+                continue;
+            }
+            let warning = Code::Doubtful
+                .warning("a requirement is not checked: what it reads is not known, and this plan does not make it known")
+                .label(requirement.span, "not checked")
+                .fact("waits", format!("for {}", missing.join(", ")));
+            self.warnings.push(Diagnostic { address: requirement.address, ..warning });
+        }
+        (kept, all_read)
     }
 
     fn add_changes(&self, resource: DesiredResource, mut decision: Decision, changes: &mut Vec<Change>) {
@@ -592,20 +641,21 @@ fn taken_along(
     }
 }
 
-/// Versions of what the changes read and write; 0 where there must be none.
-fn reads(
-    changes: &[Change],
-    read_by: &BTreeMap<Address, Vec<Address>>,
-    records: &BTreeMap<Address, Arc<Record>>,
-) -> Vec<(Address, u64)> {
+/// What the changes read and write.
+fn reads(changes: &[Change], read_by: &BTreeMap<Address, Vec<Address>>) -> BTreeSet<Address> {
     let mut reads: BTreeSet<&Address> = BTreeSet::new();
     for change in changes.iter().filter(|change| change.action != Action::Read) {
         reads.insert(&change.address);
         reads.extend(change.before.iter().map(|record| &record.address));
         reads.extend(read_by.get(&change.address).into_iter().flatten());
     }
+    reads.into_iter().cloned().collect()
+}
+
+/// Versions of records; 0 where there must be none.
+fn versions(addresses: BTreeSet<Address>, records: &BTreeMap<Address, Arc<Record>>) -> Vec<(Address, u64)> {
     let version = |address: &Address| records.get(address).map_or(0, |record| record.version);
-    reads.into_iter().map(|address| (address.clone(), version(address))).collect()
+    addresses.into_iter().map(|address| (address.clone(), version(&address))).collect()
 }
 
 /// The provider instances that the changes need. One that is no longer declared comes without settings: what its resources are

@@ -1,7 +1,7 @@
 //! The steps of a plan, and which waits for which: making in the order of the program's edges, unmaking in the exact reverse of
 //! the stored ones.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -27,6 +27,8 @@ pub struct Steps {
     pub waits: Vec<Wait>,
     /// Places of `all`, each after what it waits for.
     pub order: Vec<u32>,
+    /// Steps at which a requirement is judged, each with its place in the plan's requirements.
+    pub gates: Vec<(u32, u32)>,
 }
 
 /// Lays out the steps of a plan.
@@ -36,13 +38,14 @@ pub struct Steps {
 /// - A replacement creates first or destroys first as it says.
 /// - Other destroys come last, so that a failure before them leaves what they would have destroyed.
 /// - Instances of a set that take turns wait for those before them.
+/// - A requirement waits for what it reads, and whatever uses that waits for the requirement, unless the requirement reads it, too.
 pub fn steps(plan: &Plan) -> Steps {
     let mut layout = Layout::new(plan);
     layout.make_in_order(plan);
     layout.unmake_in_reverse(&plan.changes);
     layout.destroy_last(&plan.changes);
     layout.in_turns(&plan.changes);
-    layout.finish()
+    layout.finish(plan)
 }
 
 struct Layout {
@@ -169,13 +172,59 @@ impl Layout {
         }
     }
 
-    fn finish(self) -> Steps {
+    fn finish(mut self, plan: &Plan) -> Steps {
+        let mut order = self.settle();
+        let gates = self.gates(plan, &order);
+        if !gates.is_empty() {
+            order = self.settle();
+        }
+        Steps { all: self.all, waits: self.waits, order, gates }
+    }
+
+    /// The order in which steps may start; waits that close a circle are gone, and all others hold from now on.
+    fn settle(&mut self) -> Vec<u32> {
         let ordered = graph::order(self.all.len() as u32, &self.waits)
             .expect("edges of the program are free of cycles, and all others give way");
         let mut dropped = ordered.dropped.into_iter().peekable();
-        let waits = self.waits.into_iter().enumerate();
-        let waits = waits.filter(|(at, _)| dropped.next_if_eq(&(*at as u32)).is_none()).map(|(_, wait)| wait).collect();
-        Steps { all: self.all, waits, order: ordered.order }
+        let waits = std::mem::take(&mut self.waits).into_iter().enumerate();
+        let held = waits.filter(|(at, _)| dropped.next_if_eq(&(*at as u32)).is_none());
+        self.waits = held.map(|(_, wait)| Wait { weak: false, ..wait }).collect();
+        ordered.order
+    }
+
+    /// A step for each requirement, between what it reads and what uses that.
+    fn gates(&mut self, plan: &Plan, order: &[u32]) -> Vec<(u32, u32)> {
+        if plan.requirements.is_empty() {
+            return Vec::new();
+        }
+        let mut place = vec![0; self.all.len()];
+        order.iter().enumerate().for_each(|(at, step)| place[*step as usize] = at);
+        let mut users: Vec<Vec<u32>> = vec![Vec::new(); self.all.len()];
+        self.waits.iter().for_each(|wait| users[wait.on as usize].push(wait.node));
+        let mut makes: FxHashMap<&Address, Vec<u32>> = FxHashMap::default();
+        for (change, make) in plan.changes.iter().zip(&self.make) {
+            makes.entry(&change.address).or_default().extend(make);
+        }
+        let mut gates = Vec::new();
+        for (at, requirement) in plan.requirements.iter().enumerate() {
+            let waits = requirement.waits_for();
+            let read: BTreeSet<u32> = waits.iter().filter_map(|it| makes.get(it)).flatten().copied().collect();
+            let Some(last) = read.iter().map(|step| place[*step as usize]).max() else { continue };
+            let gate = self.add(None);
+            read.iter().for_each(|step| self.wait(Some(gate), Some(*step), false));
+            // What lies between two things that it reads cannot wait for it, and gives way; what uses that can.
+            let (mut after, mut open) = (BTreeSet::new(), read.iter().copied().collect::<Vec<_>>());
+            while let Some(step) = open.pop() {
+                for user in users[step as usize].iter().filter(|user| !read.contains(user)) {
+                    if after.insert(*user) && place[*user as usize] < last {
+                        open.push(*user);
+                    }
+                }
+            }
+            after.into_iter().for_each(|step| self.wait(Some(step), Some(gate), true));
+            gates.push((gate, at as u32));
+        }
+        gates
     }
 }
 

@@ -51,6 +51,10 @@ pub fn list(text: &str, setting: &Setting) -> Vec<String> {
         }
         Ok(Expansion::Done(desired)) => {
             let mut lines = of_desired(&desired, setting.only.as_deref());
+            lines.extend(desired.requirements.iter().map(|it| {
+                let of = it.address.as_ref().map_or("the stack", Address::as_str);
+                format!("requires of {of} {}: {}", value(&it.cond), value(&it.message))
+            }));
             lines.extend(said(&desired.warnings));
             lines
         }

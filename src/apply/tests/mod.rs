@@ -2,6 +2,7 @@
 
 mod gates;
 mod recovery;
+mod require;
 mod rig;
 
 use std::sync::atomic::Ordering;

@@ -143,6 +143,7 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
         "outputs": detail.outputs.iter().map(output_json).collect::<Vec<_>>(),
         "policies": rev.policies.iter().map(policy_json).collect::<Vec<_>>(),
         "reveals": detail.reveals.iter().map(revealed_json).collect::<Vec<_>>(),
+        "failed": rev.failed.iter().map(|(address, code, words)| json!({"address": address.as_str(), "code": format!("SW{code:04}"), "message": words})).collect::<Vec<_>>(),
         "not_started": rev.not_started.iter().map(|(address, why)| json!({"address": address.as_str(), "why": why})).collect::<Vec<_>>(),
     })))?;
     let terminal = context.output.result;
@@ -173,6 +174,10 @@ async fn revision(context: &Context<'_>, number: u64) -> Result<Exit, Failure> {
     }
     out.push('\n');
     out.push_str(&changes_text(&detail.changes, &detail.outputs, &terminal));
+    // What is no call, such as a requirement, stands in no change.
+    for (address, code, words) in rev.failed.iter().filter(|(at, ..)| !detail.changes.iter().any(|it| it.address == *at)) {
+        out.push_str(&format!("  failed       {}   {} (SW{code:04})\n", Escaped(address.as_str()), Escaped(words)));
+    }
     for (address, why) in &rev.not_started {
         out.push_str(&format!("  not started  {} ({})\n", Escaped(address.as_str()), Escaped(why)));
     }

@@ -18,7 +18,7 @@ use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
     Action, Address, Change, Code, Confidence, Deferred, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Digest,
     Edge, EdgeReason, Edit, FieldChange, Fields, Fix, Kind, Lifecycle, Origin, Plan, ProviderName, Reason, Record, RecordEdge,
-    RecordId, Schemas, Severity, SourceId, Sources, Span, Turn, Value,
+    RecordId, Requirement, Schemas, Severity, SourceId, Sources, Span, Turn, Value,
 };
 
 /// Why bytes are no plan.
@@ -103,6 +103,7 @@ impl Reader<'_> {
             inputs: shape.inputs.into_iter().map(|(name, it)| Ok((name.into(), value(&it)?))).collect::<Result<_>>()?,
             dropped: shape.dropped.into_iter().map(|(at, it)| Ok((address(&at)?, edge(it)?))).collect::<Result<_>>()?,
             deferred: shape.deferred.into_iter().map(deferred).collect::<Result<_>>()?,
+            requirements: shape.requirements.into_iter().map(requirement).collect::<Result<_>>()?,
             warnings: shape.warnings.into_iter().map(diagnostic).collect::<Result<_>>()?,
             remarks: shape.remarks.into_iter().map(|(at, text)| Ok((address(&at)?, text))).collect::<Result<_>>()?,
             reveals: shape
@@ -261,6 +262,16 @@ fn resource(
         edges: shape.edges.into_iter().map(edge).collect::<Result<_>>()?,
         span: span(shape.span),
         called_at: span(shape.called_at),
+    })
+}
+
+fn requirement(shape: RequirementShape) -> Result<Requirement> {
+    Ok(Requirement {
+        address: shape.address.map(|at| address(&at)).transpose()?,
+        cond: value(&shape.cond)?,
+        message: value(&shape.message)?,
+        span: span(shape.span),
+        places: shape.places.into_iter().map(span).collect(),
     })
 }
 

@@ -46,6 +46,8 @@ pub struct PlanShape {
     pub inputs: Vec<(String, Raw)>,
     pub dropped: Vec<(String, EdgeShape)>,
     pub deferred: Vec<DeferredShape>,
+    #[serde(default)]
+    pub requirements: Vec<RequirementShape>,
     pub warnings: Vec<DiagnosticShape>,
     pub remarks: Vec<(String, String)>,
     pub reveals: Vec<(SpanShape, String, Option<String>)>,
@@ -100,6 +102,16 @@ pub struct DeferredShape {
     pub at_most: u64,
     pub waits_for: Vec<String>,
     pub span: SpanShape,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequirementShape {
+    pub address: Option<String>,
+    pub cond: Raw,
+    pub message: Raw,
+    pub span: SpanShape,
+    pub places: Vec<SpanShape>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -18,6 +18,7 @@ fn rich() -> (World, Plan) {
     world.declare(act("m").with("command", "x"));
     world.output("id", attribute("test.app.a", "revision"));
     world.applied();
+    world.requirements.push(requirement(&[("test.app.new", "id"), ("test.disk.d", "id")]));
     world.see("test.app.b", [("region", "by hand")]);
     world.redeclare(
         app("a").with("name", "x").with("token", Value::text("another-token").secret()).with("env", map([("A", "2")])),
@@ -56,6 +57,7 @@ fn a_plan_comes_back_as_it_was() {
     assert_eq!(encode(&file.plan, &file.sources).unwrap(), encode(&plan, &file.sources).unwrap());
     assert_eq!(file.plan.effects, plan.effects);
     let words: Vec<&str> = plan.changes.iter().map(|change| change.action.word()).collect();
+    assert_eq!(file.plan.requirements.len(), 1);
     for word in ["replace", "update", "move", "destroy", "forget", "read"] {
         assert!(words.contains(&word), "{words:?}");
     }

@@ -13,7 +13,7 @@ use crate::model::verdict::{Exception, Finding, FindingOutcome, Level, Verdict};
 use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
     Action, Change, Code, Confidence, DesiredProvider, DesiredResource, Diagnostic, Edge, EdgeReason, FieldChange, Fields, Fix,
-    Origin, Plan, Reason, Record, RecordEdge, Sources, Span, Type, Value,
+    Origin, Plan, Reason, Record, RecordEdge, Requirement, Sources, Span, Type, Value,
 };
 
 pub(super) fn encode(plan: &Plan, sources: &Sources) -> Result<Vec<u8>, Box<Diagnostic>> {
@@ -68,6 +68,7 @@ fn plan_shape(plan: &Plan) -> Result<PlanShape, WireError> {
                 span: span(it.span),
             })
             .collect(),
+        requirements: plan.requirements.iter().map(requirement).collect::<Result<_, _>>()?,
         warnings: plan.warnings.iter().map(diagnostic).collect(),
         remarks: plan.remarks.iter().map(|(address, remark)| (address.to_string(), remark.clone())).collect(),
         reveals: plan
@@ -77,6 +78,16 @@ fn plan_shape(plan: &Plan) -> Result<PlanShape, WireError> {
             .collect(),
         notices: plan.notices.iter().map(drift).collect::<Result<_, _>>()?,
         policies: plan.policies.iter().map(verdict).collect(),
+    })
+}
+
+fn requirement(requirement: &Requirement) -> Result<RequirementShape, WireError> {
+    Ok(RequirementShape {
+        address: requirement.address.as_ref().map(|address| address.to_string()),
+        cond: value(&requirement.cond)?,
+        message: value(&requirement.message)?,
+        span: span(requirement.span),
+        places: requirement.places.iter().map(|at| span(*at)).collect(),
     })
 }
 

@@ -4,6 +4,7 @@ mod adopt;
 mod alike;
 mod edges;
 mod laws;
+mod require;
 pub(crate) mod world;
 
 use world::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::expr::{Expr, ExprKind, Reference, Step};
+use crate::model::expr::{Binary, Expr, ExprKind, Reference, Step};
 use crate::model::schema::{Alphabet, Attribute, Given, Naming, OnChange, Recovery, ReplaceOrder, Unique};
 use crate::model::types::Bounds;
 use crate::model::value::Unknown;
@@ -28,6 +28,7 @@ pub struct World {
     pub moved: Vec<(Address, Address, Span)>,
     pub forget: Vec<(Address, Span)>,
     pub adopt: Vec<Adoption>,
+    pub requirements: Vec<crate::model::Requirement>,
     pub options: Options,
     counter: u64,
 }
@@ -44,6 +45,7 @@ impl Default for World {
             seen: Seen::default(),
             moved: Vec::new(),
             forget: Vec::new(),
+            requirements: Vec::new(),
             adopt: Vec::new(),
             options: Options::default(),
             counter: 0,
@@ -104,6 +106,7 @@ impl World {
             moved: self.moved.clone(),
             forget: self.forget.clone(),
             adopt: self.adopt.clone(),
+            requirements: self.requirements.clone(),
             ..Desired::default()
         }
     }
@@ -309,6 +312,28 @@ pub fn attribute(of: &str, name: &str) -> Value {
     let rest = Arc::new(Expr::new(ExprKind::Name(reference), Span::ENGINE));
     let unknown = Unknown { ty: Type::TEXT, rest, waits_for: Arc::new([address].into()) };
     Value::engine(Data::Unknown(Arc::new(unknown)))
+}
+
+/// `require` that each of these attributes is not `"with bad"`.
+pub fn requirement(read: &[(&str, &str)]) -> crate::model::Requirement {
+    let values: Vec<Value> = read.iter().map(|(of, name)| attribute(of, name)).collect();
+    let is_good = |value: &Value| {
+        let Data::Unknown(unknown) = &value.data else { unreachable!("an attribute is not known") };
+        let bad = Expr::literal(Value::text("with bad"));
+        Expr::new(ExprKind::Binary(Binary::NotEqual, Box::new((*unknown.rest).clone()), Box::new(bad)), Span::ENGINE)
+    };
+    let all = values.iter().map(is_good);
+    let rest = all.reduce(|a, b| Expr::new(ExprKind::Binary(Binary::And, Box::new(a), Box::new(b)), Span::ENGINE)).unwrap();
+    let waits_for = Arc::new(values.iter().flat_map(waits).collect());
+    let cond = Value::engine(Data::Unknown(Arc::new(Unknown { ty: Type::Bool, rest: Arc::new(rest), waits_for })));
+    let place = |start| Span::new(crate::model::SourceId(0), start, start + 1);
+    crate::model::Requirement {
+        address: Some(address("service.api")),
+        cond,
+        message: Value::text("too bad"),
+        span: place(1),
+        places: vec![place(7)],
+    }
 }
 
 pub fn app(name: &str) -> Declared {
