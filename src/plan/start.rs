@@ -576,10 +576,13 @@ impl<'a> Planner<'a> {
             return Err(unmatched);
         }
         let kept = taken_along(changes, ordered, addresses, |address| globs.iter().any(|glob| only::matches(glob, address)));
+        let waiting = self.desired.deferred.iter().filter(|set| !globs.iter().any(|glob| only::matches(glob, &set.address)));
+        let waiting = waiting.map(|set| format!("`{}` (deferred)", set.address));
         let left: Vec<String> = changes
             .iter()
             .filter(|change| !kept.contains(&change.address))
             .map(|change| format!("`{}` ({})", change.address, change.action.word()))
+            .chain(waiting)
             .collect();
         changes.retain(|change| kept.contains(&change.address));
         if left.is_empty() {
