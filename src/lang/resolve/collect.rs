@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use super::imports;
 use super::nearest::{Near, near, nearest};
 use super::tables::*;
+use crate::lang::syntax::ITEM_WORDS;
 use crate::lang::syntax::tree::{self, Item, ItemKind};
 use crate::lang::{CheckInput, Link};
 use crate::model::{Code, Diagnostic, Name, Schemas, Span};
@@ -50,33 +51,6 @@ struct Collector<'t, 'a> {
     links: &'a FxHashMap<Span, Link>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
-
-/// Words that begin items, which no kind may bear.
-const ITEM_WORDS: [&str; 23] = [
-    "stack",
-    "environment",
-    "provider",
-    "input",
-    "secret",
-    "let",
-    "output",
-    "signal",
-    "type",
-    "fn",
-    "import",
-    "component",
-    "on",
-    "resource",
-    "data",
-    "shared",
-    "rollout",
-    "require",
-    "policy",
-    "test",
-    "moved",
-    "adopt",
-    "forget",
-];
 
 /// Words with which references begin.
 const RESERVED: [&str; 5] = ["env", "self", "instances", "input", "secret"];

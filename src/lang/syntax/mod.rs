@@ -22,6 +22,7 @@ use rayon::prelude::*;
 use crate::model::{Code, Diagnostic, SourceId, Span};
 use build::Builder;
 pub use document::Document;
+pub(in crate::lang) use explain::ITEM_WORDS;
 use scan::Chunk;
 
 /// Bytes of one file.

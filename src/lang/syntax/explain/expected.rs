@@ -6,8 +6,8 @@ use crate::lang::resolve::near;
 use crate::lang::syntax::scan::Token;
 use crate::model::{Confidence, Diagnostic, Span};
 
-/// Words that begin an item.
-pub(super) const ITEM_WORDS: &[&str] = &[
+/// Words that begin an item, which no kind may bear.
+pub(in crate::lang) const ITEM_WORDS: &[&str] = &[
     "stack",
     "environment",
     "provider",

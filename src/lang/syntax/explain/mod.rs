@@ -4,6 +4,7 @@
 mod expected;
 mod habits;
 
+pub(in crate::lang) use expected::ITEM_WORDS;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -102,7 +103,7 @@ pub fn value_on_next_item(source: SourceId, text: &str, chunk: Range<usize>) -> 
             && before.inside.is_none()
             && goes_on_after(sign_before(text, before.end))
             && text[..token.start].ends_with('\n')
-            && expected::ITEM_WORDS.contains(&word(*at))
+            && ITEM_WORDS.contains(&word(*at))
             && is_key(word(at + 1))
     })?;
     let before = tokens[at - 1];
