@@ -214,6 +214,8 @@ fn nested(depth: usize) -> Vec<String> {
         ("1 + (", "1", ")"),
         ("null ?? (", "1", ")"),
         ("\"${", "1", "}\""),
+        ("\"${if", "1", ""),
+        ("\"${match", "1", ""),
         ("-(", "1", ")"),
     ];
     let functions = "fn half(a: any): any = a\nfn obj(a: any): any = a\n";
