@@ -119,14 +119,8 @@ impl<'p> Expander<'p> {
                     let reference = InstanceRef { kind: decl.kind.clone(), address };
                     Value::new(Data::Ref(Arc::new(reference)), decl.span)
                 };
-                let value = match (&elements, &frames[..]) {
-                    (Some(_), [only]) if only.key.is_none() => reference(only),
-                    (Some(_), all) if decl.head.each.is_some() => {
-                        let fields: Fields = all.iter().filter_map(|it| Some((it.key.clone()?, reference(it)))).collect();
-                        Value::new(Data::Map(Arc::new(fields)), decl.span)
-                    }
-                    _ => Value::null().at(decl.span),
-                };
+                let members = frames.iter().map(|it| (it.key.clone(), reference(it))).collect();
+                let value = set_value(&decl.head, elements.is_some(), members, decl.span);
                 frame.children.borrow_mut().insert(set_key(decl), Rc::new(frames));
                 Ok(value)
             },
@@ -161,14 +155,8 @@ impl<'p> Expander<'p> {
                     placed.push(Placed { address, key: element.key.clone(), locals: element.locals.clone() });
                 }
                 let object = |it: &Placed| self.resource_value(&it.address, &decl.kind.name, decl.span);
-                let value = match (&elements, &placed[..]) {
-                    (Some(_), [only]) if only.key.is_none() => object(only),
-                    (Some(_), all) if decl.head.each.is_some() => {
-                        let fields: Fields = all.iter().filter_map(|it| Some((it.key.clone()?, object(it)))).collect();
-                        Value::new(Data::Map(Arc::new(fields)), decl.span)
-                    }
-                    _ => Value::null().at(decl.span),
-                };
+                let members = placed.iter().map(|it| (it.key.clone(), object(it))).collect();
+                let value = set_value(&decl.head, elements.is_some(), members, decl.span);
                 frame.placed.borrow_mut().insert(set_key(decl), Rc::new(placed));
                 Ok(value)
             },
@@ -382,4 +370,16 @@ fn deferred(each: &Each, value: &Value) -> Box<crate::model::Diagnostic> {
         true => diagnostic,
         false => diagnostic.fact("waits", format!("for {}", listed(&waits))),
     })
+}
+
+/// What an item with this head is as a value: its only member, a map of them by key, or null where its `if` does not hold.
+fn set_value(head: &Head, exists: bool, mut members: Vec<(Option<Name>, Value)>, span: Span) -> Value {
+    match &members[..] {
+        [(None, _)] if exists => members.remove(0).1,
+        _ if exists && head.each.is_some() => {
+            let fields: Fields = members.into_iter().filter_map(|(key, value)| Some((key?, value))).collect();
+            Value::new(Data::Map(Arc::new(fields)), span)
+        }
+        _ => Value::null().at(span),
+    }
 }

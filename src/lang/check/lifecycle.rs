@@ -46,12 +46,7 @@ impl<'t> Checker<'t> {
                             );
                             continue;
                         };
-                        if let Some((_, first)) = given.iter().find(|(given, _)| *given == &*name.node) {
-                            let diagnostic = Code::DuplicateField
-                                .error(format!("`{}` is given twice", name.node))
-                                .label(name.span, "second time")
-                                .label(*first, "first time");
-                            self.say(diagnostic);
+                        if self.say_given_twice(&given, name) {
                             continue;
                         }
                         given.push((&name.node, name.span));

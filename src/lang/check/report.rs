@@ -4,7 +4,8 @@ use super::Checker;
 use super::describe::{At, AtWhat, examples, listed, noun, quoted};
 use super::fit::Fit;
 use crate::lang::resolve::{near, nearest, snake_case};
-use crate::model::{Code, Confidence, Diagnostic, Edit, Origin, Span, Type};
+use crate::lang::syntax::tree;
+use crate::model::{Code, Confidence, Diagnostic, Edit, Name, Origin, Span, Type};
 
 impl Checker<'_> {
     /// A value of one type stands where another is wanted.
@@ -163,6 +164,17 @@ impl Checker<'_> {
             );
         }
         self.say(diagnostic);
+    }
+
+    /// Whether a field of that name was given before, which is said.
+    pub(super) fn say_given_twice(&mut self, given: &[(&str, Span)], name: &tree::Spanned<Name>) -> bool {
+        let Some((_, first)) = given.iter().find(|(it, _)| *it == &*name.node) else { return false };
+        let diagnostic = Code::DuplicateField
+            .error(format!("`{}` is given twice", name.node))
+            .label(name.span, "second time")
+            .label(*first, "first time");
+        self.say(diagnostic);
+        true
     }
 
     pub(super) fn say_not_yet(&mut self, what: &str, span: Span, instead: &str) {

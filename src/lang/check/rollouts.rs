@@ -1,6 +1,5 @@
 //! `rollout NAME of KIND.NAME { strategy = … }`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Checker;
@@ -19,7 +18,7 @@ impl<'t> Checker<'t> {
         let set = self.rolled_out_set(it, scope);
         let mut cx = self.scope_cx(scope);
         let (mut strategy, mut before) = (None, Vec::new());
-        let mut given: BTreeMap<&'t str, Span> = BTreeMap::new();
+        let mut given: Vec<(&'t str, Span)> = Vec::new();
         for entry in &it.body.entries {
             let EntryKind::Field { key, value } = &entry.kind else {
                 if !matches!(entry.kind, EntryKind::Error(_)) {
@@ -32,14 +31,10 @@ impl<'t> Checker<'t> {
                 continue;
             };
             let Some(name) = key.text() else { continue };
-            if let Some(first) = given.insert(&name.node, name.span) {
-                let diagnostic = Code::DuplicateField
-                    .error(format!("`{}` is given twice", name.node))
-                    .label(name.span, "second time")
-                    .label(first, "first time");
-                self.say(diagnostic);
+            if self.say_given_twice(&given, name) {
                 continue;
             }
+            given.push((&name.node, name.span));
             match &*name.node {
                 "strategy" => {
                     let expr = self.check(&mut cx, value, &strategies(), &At::field("strategy", None));

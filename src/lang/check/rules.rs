@@ -300,12 +300,7 @@ impl<'t> Checker<'t> {
             self.say_unknown_field(who, &name.node, name.span, fields);
             return None;
         }
-        if let Some((_, first)) = given.iter().find(|(it, _)| *it == &*name.node) {
-            let diagnostic = Code::DuplicateField
-                .error(format!("`{}` is given twice", name.node))
-                .label(name.span, "second time")
-                .label(*first, "first time");
-            self.say(diagnostic);
+        if self.say_given_twice(given, name) {
             return None;
         }
         // Blocks of this name make a list.

@@ -4,6 +4,7 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
 use super::tree::{Literal, RatePer};
+use crate::model::units::{DURATION_UNITS, SIZE_UNITS};
 
 /// Why a literal has no value: the sentence, what to show under it, and perhaps what to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -108,27 +109,8 @@ fn whole(digits: &str, scale: i64, unit: &str) -> Result<i64, BadLiteral> {
 }
 
 fn size_unit(unit: &str) -> Option<i64> {
-    let (power, base) = match unit.as_bytes() {
-        b"B" => return Some(1),
-        [prefix, b'i', b'B'] => (prefix, 1024_i64),
-        [prefix, b'B'] => (prefix, 1000_i64),
-        _ => return None,
-    };
-    let power = b"KMGTP".iter().position(|it| it == power)?;
-    Some(base.pow(power as u32 + 1))
+    SIZE_UNITS.iter().find(|(name, _)| *name == unit).map(|(_, bytes)| *bytes)
 }
-
-/// Units of a duration in nanoseconds, the longest first.
-const DURATION_UNITS: [(&str, i64); 8] = [
-    ("w", 604_800_000_000_000),
-    ("d", 86_400_000_000_000),
-    ("h", 3_600_000_000_000),
-    ("m", 60_000_000_000),
-    ("s", 1_000_000_000),
-    ("ms", 1_000_000),
-    ("us", 1_000),
-    ("ns", 1),
-];
 
 /// `30s`, `1h30m`: numbers with units that get shorter.
 fn duration(text: &str) -> Result<Literal, BadLiteral> {
