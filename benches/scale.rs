@@ -9,21 +9,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures by the real clock and has no `cli` to read its settings")]
 
+mod measure;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::process::Command;
 
-/// One process, measured from outside.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cost {
-    wall: Duration,
-    cpu: Duration,
-    /// Peak resident memory in bytes.
-    memory: u64,
-}
+use measure::{Cost, fresh_dir, list, median_cost, millis, numbers, run, slope, which};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Shape {
@@ -75,25 +68,9 @@ fn main() {
     }
 }
 
-fn list(variable: &str, default: &str) -> Vec<String> {
-    let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
-    text.split(',').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect()
-}
-
-fn numbers(variable: &str, default: &str) -> Vec<usize> {
-    list(variable, default)
-        .iter()
-        .map(|it| it.parse().unwrap_or_else(|_| panic!("{variable} takes numbers, not `{it}`")))
-        .collect()
-}
-
-fn which(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
-}
-
 /// Runs all operations once with our program.
 fn ours(shape: Shape, size: usize, seed: u64, figures: &mut Figures) {
-    let dir = fresh_dir("ours");
+    let dir = fresh_dir("scale", "ours");
     let write =
         |edited| std::fs::write(dir.join("bench.stack"), our_program(shape, size, seed, edited)).expect("the stack is written");
     write(false);
@@ -115,7 +92,7 @@ fn ours(shape: Shape, size: usize, seed: u64, figures: &mut Figures) {
 
 /// The same with the peer.
 fn theirs(program: &Path, shape: Shape, size: usize, figures: &mut Figures) {
-    let dir = fresh_dir("peer");
+    let dir = fresh_dir("scale", "peer");
     let write = |edited| std::fs::write(dir.join("main.tf"), peer_program(shape, size, edited)).expect("the program is written");
     write(false);
     let mut measure = |operation: &'static str, arguments: &[&str]| {
@@ -158,34 +135,6 @@ fn start_up(peer: Option<&Path>) -> String {
         .expect("memory");
     }
     out
-}
-
-fn fresh_dir(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/scale").join(name);
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).expect("the target directory can be written");
-    dir
-}
-
-/// Runs a process to its end and reads what the kernel counted for it and its children.
-fn run(command: &mut Command, what: &str) -> Cost {
-    let errors = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/scale.stderr");
-    let file = std::fs::File::create(&errors).expect("the target directory can be written");
-    let start = Instant::now();
-    #[allow(clippy::zombie_processes, reason = "`wait4` below waits for it, and reads what it cost")]
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file).spawn().expect("the program starts");
-    let id = child.id() as i32;
-    let mut status = 0;
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live values of the types that the call fills in; the child is ours and not waited for yet.
-    let waited = unsafe { libc::wait4(id, &mut status, 0, &mut usage) };
-    let wall = start.elapsed();
-    assert_eq!(waited, id, "the process was waited for");
-    let status = std::process::ExitStatus::from_raw(status);
-    let said = || std::fs::read_to_string(&errors).unwrap_or_default();
-    assert!(status.success(), "{what} failed with {status}: {command:?}\n{}", said());
-    let time = |it: libc::timeval| Duration::from_secs(it.tv_sec as u64) + Duration::from_micros(it.tv_usec as u64);
-    Cost { wall, cpu: time(usage.ru_utime) + time(usage.ru_stime), memory: usage.ru_maxrss as u64 * 1024 }
 }
 
 /// A small generator of pseudo-random numbers: the same seed gives the same program.
@@ -249,22 +198,6 @@ fn peer_program(shape: Shape, size: usize, edited: bool) -> String {
     out
 }
 
-fn median(costs: &[Cost]) -> Cost {
-    let middle = |mut all: Vec<u128>| {
-        all.sort_unstable();
-        all[all.len() / 2]
-    };
-    Cost {
-        wall: Duration::from_nanos(middle(costs.iter().map(|it| it.wall.as_nanos()).collect()) as u64),
-        cpu: Duration::from_nanos(middle(costs.iter().map(|it| it.cpu.as_nanos()).collect()) as u64),
-        memory: middle(costs.iter().map(|it| u128::from(it.memory)).collect()) as u64,
-    }
-}
-
-fn millis(it: Duration) -> f64 {
-    it.as_secs_f64() * 1000.0
-}
-
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / (1 << 20) as f64
 }
@@ -279,7 +212,7 @@ fn report(figures: &Figures, has_peer: bool, start: &str) -> String {
     )
     .expect("memory");
     for ((who, shape, size, operation), costs) in figures.iter().filter(|((_, _, _, operation), _)| *operation != "init") {
-        let cost = median(costs);
+        let cost = median_cost(costs);
         let low = costs.iter().map(|it| it.cpu).min().unwrap_or_default();
         let high = costs.iter().map(|it| it.cpu).max().unwrap_or_default();
         let name = format!("{shape:?}").to_lowercase();
@@ -300,7 +233,7 @@ fn report(figures: &Figures, has_peer: bool, start: &str) -> String {
         for ((_, shape, size, operation), costs) in
             figures.iter().filter(|((who, _, _, operation), _)| *who == "peer" && *operation != "init")
         {
-            let (theirs, ours) = (median(costs), median(&figures[&("ours", *shape, *size, *operation)]));
+            let (theirs, ours) = (median_cost(costs), median_cost(&figures[&("ours", *shape, *size, *operation)]));
             let name = format!("{shape:?}").to_lowercase();
             writeln!(
                 out,
@@ -317,24 +250,17 @@ fn report(figures: &Figures, has_peer: bool, start: &str) -> String {
     writeln!(out, "\ngrowth of our cpu time, exponent fitted over the sizes:").expect("memory");
     for (shape, name) in SHAPES {
         for operation in OPERATIONS {
-            let points: Vec<(f64, f64)> = figures
+            let points: Vec<(usize, f64)> = figures
                 .iter()
                 .filter(|((who, of, _, op), _)| *who == "ours" && *of == shape && *op == operation)
-                .map(|((_, _, size, _), costs)| ((*size as f64).ln(), millis(median(costs).cpu).max(0.1).ln()))
+                .map(|((_, _, size, _), costs)| (*size, millis(median_cost(costs).cpu)))
                 .collect();
             if points.len() >= 2 {
-                writeln!(out, "{name:8} {operation:14} {:.2}", slope(&points)).expect("memory");
+                writeln!(out, "{name:8} {operation:14} {:.2}", slope(points.into_iter())).expect("memory");
             }
         }
     }
     out
-}
-
-/// Least squares.
-fn slope(points: &[(f64, f64)]) -> f64 {
-    let n = points.len() as f64;
-    let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
-    points.iter().map(|(x, y)| (x - mx) * (y - my)).sum::<f64>() / points.iter().map(|(x, _)| (x - mx).powi(2)).sum::<f64>()
 }
 
 fn json(figures: &Figures) -> String {

@@ -9,13 +9,16 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures by the real clock and has no `cli` to read its settings")]
 
+#[path = "../measure.rs"]
+mod measure;
 mod shapes;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use measure::{Cost, fresh_dir, list, median_cost, millis, numbers, run, slope, which};
 use shapes::{SHAPES, Shape, peer, program};
 use stackwright::lang;
 use stackwright::model::{Schemas, SourceId, Sources};
@@ -32,15 +35,6 @@ struct Row {
     keystroke: Duration,
     command: Option<Cost>,
     peer: Option<Cost>,
-}
-
-/// One process, measured from outside.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cost {
-    wall: Duration,
-    cpu: Duration,
-    /// Peak resident memory in bytes.
-    memory: u64,
 }
 
 fn main() {
@@ -96,27 +90,27 @@ fn measure(shape: Shape, name: &'static str, lines: usize, rounds: usize, inside
     let keystroke = median(keystrokes(&files, schemas, rounds * 2).into_iter());
     let (mut command, mut validated) = (None, None);
     if !inside {
-        let dir = fresh_dir("ours");
+        let dir = fresh_dir("check", "ours");
         for (name, text) in &files {
             std::fs::write(dir.join(name), text).expect("the stack is written");
         }
         let costs = (0..rounds).map(|_| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_stackwright"));
-            run(command.arg("-C").arg(&dir).args(["check", "-q", "--plain", "--no-input"]))
+            run(command.arg("-C").arg(&dir).args(["check", "-q", "--plain", "--no-input"]), "check")
         });
-        command = Some(median_cost(costs.collect()));
+        command = Some(median_cost(&costs.collect::<Vec<_>>()));
         std::fs::remove_dir_all(&dir).expect("the benchmark's own directory goes away");
     }
     if let (Some(terraform), Some(text)) = (terraform, peer(shape, lines)) {
-        let dir = fresh_dir("peer");
+        let dir = fresh_dir("check", "peer");
         std::fs::write(dir.join("main.tf"), text).expect("the program is written");
         let run = |arguments: &[&str]| {
             let mut command = Command::new(terraform);
             command.current_dir(&dir).args(arguments).env("TF_CLI_CONFIG_FILE", "/dev/null").env("CHECKPOINT_DISABLE", "1");
-            run(&mut command)
+            run(&mut command, arguments[0])
         };
         run(&["init", "-input=false", "-no-color"]);
-        validated = Some(median_cost((0..rounds.min(3)).map(|_| run(&["validate", "-no-color"])).collect()));
+        validated = Some(median_cost(&(0..rounds.min(3)).map(|_| run(&["validate", "-no-color"])).collect::<Vec<_>>()));
         std::fs::remove_dir_all(&dir).expect("the benchmark's own directory goes away");
     }
     Row { shape: name, lines, bytes, parse, load, keystroke, command, peer: validated }
@@ -197,65 +191,4 @@ fn median(times: impl Iterator<Item = Duration>) -> Duration {
     let mut all: Vec<Duration> = times.collect();
     all.sort_unstable();
     all[all.len() / 2]
-}
-
-fn median_cost(costs: Vec<Cost>) -> Cost {
-    let middle = |of: fn(&Cost) -> u128| {
-        let mut all: Vec<u128> = costs.iter().map(of).collect();
-        all.sort_unstable();
-        all[all.len() / 2]
-    };
-    let time = |of| Duration::from_nanos(middle(of) as u64);
-    Cost { wall: time(|it| it.wall.as_nanos()), cpu: time(|it| it.cpu.as_nanos()), memory: middle(|it| it.memory.into()) as u64 }
-}
-
-fn fresh_dir(name: &str) -> PathBuf {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/check").join(name);
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).expect("the target directory can be written");
-    dir
-}
-
-/// Runs a process to its end and reads what the kernel counted for it and its children.
-fn run(command: &mut Command) -> Cost {
-    let start = Instant::now();
-    #[allow(clippy::zombie_processes, reason = "`wait4` below waits for it, and reads what it cost")]
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("the program starts");
-    let id = child.id() as i32;
-    let mut status = 0;
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live values of the types that the call fills in; the child is ours and not waited for yet.
-    let waited = unsafe { libc::wait4(id, &mut status, 0, &mut usage) };
-    let wall = start.elapsed();
-    assert_eq!((waited, status), (id, 0), "{command:?} succeeds");
-    let time = |it: libc::timeval| Duration::from_secs(it.tv_sec as u64) + Duration::from_micros(it.tv_usec as u64);
-    Cost { wall, cpu: time(usage.ru_utime) + time(usage.ru_stime), memory: usage.ru_maxrss as u64 * 1024 }
-}
-
-fn list(variable: &str, default: &str) -> Vec<String> {
-    let text = std::env::var(variable).unwrap_or_else(|_| default.to_owned());
-    text.split(',').map(|it| it.trim().to_owned()).filter(|it| !it.is_empty()).collect()
-}
-
-fn numbers(variable: &str, default: &str) -> Vec<usize> {
-    list(variable, default)
-        .iter()
-        .map(|it| it.parse().unwrap_or_else(|_| panic!("{variable} takes numbers, not `{it}`")))
-        .collect()
-}
-
-fn which(program: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(program)).find(|path| path.is_file())
-}
-
-fn millis(it: Duration) -> f64 {
-    it.as_secs_f64() * 1000.0
-}
-
-/// The exponent of growth, by least squares over the logarithms.
-fn slope(points: impl Iterator<Item = (usize, f64)>) -> f64 {
-    let points: Vec<(f64, f64)> = points.map(|(size, cost)| ((size as f64).ln(), cost.max(0.1).ln())).collect();
-    let n = points.len() as f64;
-    let (mx, my) = (points.iter().map(|p| p.0).sum::<f64>() / n, points.iter().map(|p| p.1).sum::<f64>() / n);
-    points.iter().map(|(x, y)| (x - mx) * (y - my)).sum::<f64>() / points.iter().map(|(x, _)| (x - mx).powi(2)).sum::<f64>()
 }
