@@ -24,6 +24,9 @@ use crate::model::{
 use crate::providers::contract::CallError;
 use crate::state::View;
 
+/// What data sources told, by address: all attributes.
+pub type Answers = BTreeMap<Address, Fields>;
+
 /// Expands the program of a workspace without network: what data sources would tell is unknown.
 ///
 /// Errors: everything that is wrong with it in this environment.
@@ -90,34 +93,34 @@ fn untold(question: &Question) -> Fields {
     fields
 }
 
-/// Expands the program, reading the data that it asks for.
+/// Expands the program, reading the data that it asks for and that `data` does not hold yet.
 ///
 /// Errors: as [`desired`], and what the platforms say.
-pub async fn desired_with_data(workspace: &Workspace, connections: &Connections) -> Result<Desired, Failure> {
-    let mut data = BTreeMap::new();
+pub async fn desired_with_data(workspace: &Workspace, connections: &Connections, data: &mut Answers) -> Result<Desired, Failure> {
     loop {
         match try_desired(workspace, data.clone())? {
             Expansion::Done(desired) => return Ok(*desired),
-            Expansion::Asks { questions, providers } => answer(workspace, connections, questions, &providers, &mut data).await?,
+            Expansion::Asks { questions, providers } => answer(workspace, connections, questions, &providers, data).await?,
         }
     }
 }
 
-/// Lets `look` evaluate rules over the program and a plan that was made of it, reading the data that it asks for.
+/// Lets `look` evaluate rules over the program and a plan that was made of it, reading the data that it asks for
+/// and that `data` does not hold yet.
 ///
 /// Errors: as [`desired_with_data`].
 pub async fn judged<T>(
     workspace: &Workspace,
     connections: &Connections,
+    data: &mut Answers,
     finished: Finished<'_>,
     mut look: impl FnMut(&Rules<'_, '_>) -> T,
 ) -> Result<T, Failure> {
-    let mut data = BTreeMap::new();
     loop {
         let judged = asked(workspace, data.clone(), |program, request| judge(program, request, finished, &mut look))?;
         match judged {
             Judged::Done(result) => return Ok(result),
-            Judged::Asks { questions, providers } => answer(workspace, connections, questions, &providers, &mut data).await?,
+            Judged::Asks { questions, providers } => answer(workspace, connections, questions, &providers, data).await?,
         }
     }
 }
@@ -152,7 +155,7 @@ async fn answer(
     connections: &Connections,
     questions: Vec<Question>,
     providers: &[DesiredProvider],
-    data: &mut BTreeMap<Address, Fields>,
+    data: &mut Answers,
 ) -> Result<(), Failure> {
     for question in questions {
         let provider = provider_of(providers, &question.provider);
@@ -189,14 +192,14 @@ pub fn provider_of(providers: &[DesiredProvider], name: &ProviderName) -> Desire
 }
 
 /// Expands as far as the answers go.
-fn try_desired(workspace: &Workspace, data: BTreeMap<Address, Fields>) -> Result<Expansion, Failure> {
+fn try_desired(workspace: &Workspace, data: Answers) -> Result<Expansion, Failure> {
     asked(workspace, data, expand)
 }
 
 /// Does something with the program, and with all that it is expanded for.
 fn asked<T>(
     workspace: &Workspace,
-    data: BTreeMap<Address, Fields>,
+    data: Answers,
     ask: impl FnOnce(&Program, &Request<'_>) -> Result<T, Vec<Diagnostic>>,
 ) -> Result<T, Failure> {
     let program = &workspace.project.program;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connections::Connections;
-use super::desired::{desired, desired_with_data, provider_of};
+use super::desired::{Answers, desired, desired_with_data, provider_of};
 use super::files::{words, write_whole};
 use super::policies;
 use super::project::Failure;
@@ -55,7 +55,11 @@ pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, F
 pub async fn refreshed(workspace: &Workspace, connections: &Connections, request: &Request) -> Result<Planned, Failure> {
     let world = &workspace.settings.world;
     let started = world.clock.elapsed();
-    let mut desired = if request.destroy { to_destroy(workspace) } else { desired_with_data(workspace, connections).await? };
+    let mut data = Answers::new();
+    let mut desired = match request.destroy {
+        true => to_destroy(workspace),
+        false => desired_with_data(workspace, connections, &mut data).await?,
+    };
     add_adoption(&mut desired, request).map_err(|diagnostic| workspace.fail(diagnostic))?;
     let view = workspace.state.view();
     let settings = |name: &ProviderName| provider_of(&desired.providers, name);
@@ -63,7 +67,7 @@ pub async fn refreshed(workspace: &Workspace, connections: &Connections, request
     let seen = asked.map_err(|diagnostics| workspace.failure(diagnostics))?;
     let read = Some((seen.resources, world.clock.elapsed() - started));
     let mut plan = from_known(workspace, desired, &seen.seen, request)?;
-    policies::judge(workspace, Some(connections), &mut plan, request.destroy).await?;
+    policies::judge(workspace, Some((connections, &mut data)), &mut plan, request.destroy).await?;
     Ok(Planned { plan, read, open: view.open.len() })
 }
 

@@ -1,20 +1,21 @@
 //! Policies: a finished plan is judged before anybody may apply it.
 
 use super::connections::Connections;
-use super::desired::{judged, judged_offline};
+use super::desired::{Answers, judged, judged_offline};
 use super::project::Failure;
 use super::workspace::Workspace;
 use crate::expand::rules::{Finished, Rules};
 use crate::model::verdict::{Finding, FindingOutcome};
 use crate::model::{Diagnostic, Level, Plan, Verdict};
 
-/// Lets every policy that acts judge a plan; the verdicts go into it. Nothing else of it changes.
+/// Lets every policy that acts judge a plan; the verdicts go into it. Nothing else of it changes. `reached` are the platforms that
+/// may be asked, and what they told when the plan was made: policies see the same.
 ///
 /// Errors: of the program in this environment, and of the platforms whose data it asks for; none where everything is destroyed,
 /// which a program that is broken does not prevent: what cannot be judged then is undecided.
 pub async fn judge(
     workspace: &Workspace,
-    connections: Option<&Connections>,
+    reached: Option<(&Connections, &mut Answers)>,
     plan: &mut Plan,
     destroy: bool,
 ) -> Result<(), Failure> {
@@ -25,8 +26,8 @@ pub async fn judge(
     let verdicts = {
         let finished = Finished { plan: Some(plan), records, applied: false, destroy };
         let look = |rules: &Rules<'_, '_>| rules.policies();
-        let judged = match connections {
-            Some(connections) => judged(workspace, connections, finished, look).await,
+        let judged = match reached {
+            Some((connections, data)) => judged(workspace, connections, data, finished, look).await,
             None => judged_offline(workspace, finished, look),
         };
         match judged {

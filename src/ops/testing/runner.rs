@@ -10,7 +10,7 @@ use super::setting::told;
 use crate::expand::rules::Finished;
 use crate::lang::program::{Act, Body, Program, Rule, Step, Test};
 use crate::model::{Code, Diagnostic, Name, Sources};
-use crate::ops::desired::judged;
+use crate::ops::desired::{Answers, judged};
 use crate::ops::environment;
 use crate::ops::project::Failure;
 use crate::ops::settings::Settings;
@@ -157,7 +157,7 @@ impl Running<'_> {
             destroy: step.act == Act::Destroy,
         };
         let seen = &mut self.seen;
-        judged(workspace, &connections, finished, |names| {
+        judged(workspace, &connections, &mut Answers::new(), finished, |names| {
             seen.add(names.desired());
             expect::look(names, rules, self.sources)
         })
