@@ -112,6 +112,8 @@ pub enum Command {
     Blame(BlameArgs),
     /// Check that the log was not altered and that the state is what it says
     Verify,
+    /// Who can open the secrets of an environment's state, and with which key they are sealed
+    Key(KeyArgs),
     /// Look into the stored state
     State(StateArgs),
     /// Free what a run holds that is gone
@@ -430,6 +432,49 @@ pub enum StateCommand {
     },
     /// Throw the derived view away and make it again from the log
     Rebuild,
+}
+
+#[derive(Args, Debug)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum KeyCommand {
+    /// Make an identity of your own, in a file that only you can read, and print its recipient for `key add`
+    New {
+        /// Where to; `~/.config/stackwright/identity` if none is named. A file that is there already is never written over
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// The data keys of the state, whom each is wrapped for, and which of them can be opened here
+    List,
+    /// Let somebody else open the state's secrets; recorded in the log
+    Add {
+        /// What `key new` printed (`age1…`), or `passphrase`
+        recipient: String,
+        /// What it is called in `key list`, such as `ada` or `ci`
+        #[arg(long, value_name = "NAME")]
+        name: String,
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Seal new values under a new data key, which this one cannot open; recorded in the log
+    Remove {
+        /// As `key list` shows it
+        name: String,
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Seal new values under a new data key, for the same recipients; recorded in the log
+    Rotate {
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -21,6 +21,7 @@ pub mod given;
 mod given_secrets;
 pub mod graph;
 pub mod imports;
+pub mod keys;
 pub mod outside;
 pub mod plan;
 pub mod policies;

@@ -6,6 +6,7 @@
 
 pub mod contract;
 mod crypt;
+pub mod keys;
 pub mod log;
 mod run;
 pub mod store;

@@ -8,6 +8,7 @@ mod eval;
 mod fetch;
 mod fix;
 mod fmt;
+mod key;
 mod look;
 mod plan;
 mod sim;
@@ -69,6 +70,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Forget(args) => stored::forget(context, &args).await,
         Command::Status => stored::status(context).await,
         Command::Output(args) => stored::output(context, &args).await,
+        Command::Key(args) => key::run(context, &args.command).await,
         Command::State(args) => stored::state(context, &args.command).await,
         Command::Lock(args) => stored::lock(context, &args.command).await,
         Command::Eval(args) => eval::run(context, &args).await,

@@ -6,6 +6,8 @@
 //! environment, record, kind and path, each with its length, so that it opens only where it was sealed. The digest is equal as
 //! long as the value in its place is, so that a change can be seen without the key's encrypting half.
 
+pub mod identity;
+
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
