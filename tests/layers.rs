@@ -70,7 +70,8 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("miette", &["cli::report"]),
     ("clap", &["cli"]),
     ("reqwest", &["providers::http"]),
-    ("aws_lc_rs", &["providers::engine"]),
+    ("aws_lc_rs", &["providers::engine", "state::sign"]),
+    ("ssh_key", &["state::sign"]),
     ("sled", &["state"]),
     ("hyper", &["providers::sim", "providers::http"]),
 ];

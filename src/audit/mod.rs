@@ -2,7 +2,9 @@
 //!
 //! Answers are plain data; the faces render them. Values keep their marks, so that a secret stays one on the way out.
 
+mod anchor;
 mod blame;
+mod chain;
 mod changes;
 mod history;
 mod verify;
@@ -11,7 +13,10 @@ mod verify;
 mod tests;
 
 pub use crate::state::log::Revealed;
+pub use crate::state::sign::AllowedSigner;
+pub use anchor::{Anchor, written};
 pub use blame::{Blame, blame};
+pub use chain::Trust;
 pub use changes::{CallMade, Changed, FieldDiff, OutputDiff, RevisionDetail, diff, show};
 pub use history::{Past, addresses, history};
-pub use verify::{Check, Finding, Verification, verify};
+pub use verify::{Check, Finding, Verification, verify, verify_entries, verify_log};

@@ -2,8 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::verify::verify_log;
-use super::{Finding, blame, diff, history, show, verify};
+use super::{Finding, Trust, Verification, blame, diff, history, show, verify_log};
 use crate::model::{Code, Value};
 use crate::state::tests::{address, create, done, fields, header, intent, record_of, revision};
 use crate::state::{Body, IntentCall, Outcome, OutcomeResult, RecordWrite, RunHeader, State};
@@ -136,9 +135,13 @@ async fn each_attribute_names_the_revision_that_made_it_so() {
     assert_eq!(blame(&state, &address("local.value.b")).await.expect_err("nothing there").code, Code::NotFound);
 }
 
+async fn verify(root: &std::path::Path, environment: &str, world: &World) -> Verification {
+    super::verify(root, environment, &Trust::default(), world).await
+}
+
 #[tokio::test]
 async fn verify_finds_what_is_wrong_and_says_what_is_well() {
-    assert!(verify_log(&story().await).await.holds());
+    assert!(verify_log(&story().await, &Trust::default()).await.holds());
 
     let dir = tempfile::tempdir().expect("a directory");
     let world = World::real();
@@ -150,7 +153,7 @@ async fn verify_finds_what_is_wrong_and_says_what_is_well() {
     }
     state.rebuild().await.expect("a snapshot and an index");
     let whole = verify(dir.path(), "production", &world).await;
-    let words = |it: &super::Verification| it.checks.iter().map(|it| it.words.clone()).collect::<Vec<_>>().join("\n");
+    let words = |it: &Verification| it.checks.iter().map(|it| it.words.clone()).collect::<Vec<_>>().join("\n");
     assert!(whole.holds(), "{}", words(&whole));
     for part in ["3 revisions", "hash chain unbroken", "no secret in clear", "snapshot of entry", "index agrees"] {
         assert!(words(&whole).contains(part), "{part:?} is not in {}", words(&whole));
@@ -163,7 +166,7 @@ async fn verify_finds_what_is_wrong_and_says_what_is_well() {
     std::fs::write(&log, flipped).expect("a log");
     let damaged = verify(dir.path(), "production", &world).await;
     assert!(!damaged.holds());
-    let diagnostic = damaged.checks[0].diagnostic.as_ref().expect("why");
+    let diagnostic = damaged.first_failure().and_then(|it| it.diagnostic.as_ref()).expect("why");
     assert_eq!(diagnostic.code, Code::DamagedState);
     assert_eq!(State::open(dir.path(), "production", &world).await.err().map(|it| it.code), Some(Code::DamagedState));
     std::fs::write(&log, bytes).expect("a log");

@@ -1,12 +1,16 @@
-//! Whether the log is whole, and everything derived from it equal to it.
+//! Whether the log is whole, who vouches for it, and everything derived from it equal to it.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
-use crate::model::{Data, Diagnostic, Value};
+use rayon::prelude::*;
+
+use super::chain::{Chain, Trust, counted, entries as entries_in_words};
+use crate::model::{Code, Data, Diagnostic, Digest, Value};
 use crate::state::contract::{Entry, Head};
-use crate::state::log::revision_of;
-use crate::state::{State, View};
+use crate::state::view::snapshot::fingerprint;
+use crate::state::{State, View, replay_without_key};
 use crate::world::World;
 
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,9 @@ pub struct Verification {
 pub struct Check {
     pub finding: Finding,
     pub words: String,
+    /// The revision that a failure is about, or those among which it lies. A number behind the last revision stands for what was
+    /// written after it.
+    pub revisions: Option<RangeInclusive<u64>>,
     /// What was wrong in full, where that is a diagnostic.
     pub diagnostic: Option<Box<Diagnostic>>,
 }
@@ -37,63 +44,145 @@ impl Verification {
         self.checks.iter().all(|check| check.finding != Finding::Failed)
     }
 
-    fn add(&mut self, finding: Finding, words: impl Into<String>) {
-        self.checks.push(Check { finding, words: words.into(), diagnostic: None });
+    /// The first failure of all.
+    pub fn first_failure(&self) -> Option<&Check> {
+        self.checks.iter().find(|check| check.finding == Finding::Failed)
     }
 
-    fn fail(&mut self, diagnostic: Box<Diagnostic>) {
-        let words = diagnostic.message.clone();
-        self.checks.push(Check { finding: Finding::Failed, words, diagnostic: Some(diagnostic) });
+    pub(super) fn add(&mut self, finding: Finding, words: impl Into<String>) {
+        self.checks.push(Check { finding, words: words.into(), revisions: None, diagnostic: None });
+    }
+
+    pub(super) fn fail_at(&mut self, revisions: RangeInclusive<u64>, words: impl Into<String>) {
+        let words = format!("{}: {}", self.place(&revisions), words.into());
+        self.checks.push(Check { finding: Finding::Failed, words, revisions: Some(revisions), diagnostic: None });
+    }
+
+    fn fail(&mut self, revisions: Option<RangeInclusive<u64>>, diagnostic: Box<Diagnostic>) {
+        let place = revisions.as_ref().map_or_else(String::new, |revisions| format!("{}: ", self.place(revisions)));
+        let words = format!("{place}{}", diagnostic.message);
+        self.checks.push(Check { finding: Finding::Failed, words, revisions, diagnostic: Some(diagnostic) });
+    }
+
+    fn place(&self, revisions: &RangeInclusive<u64>) -> String {
+        match (*revisions.start(), *revisions.end()) {
+            (1, _) if self.revisions == 0 => "before the first revision".into(),
+            (start, _) if start > self.revisions => format!("after rev {}", self.revisions),
+            (start, end) if start == end => format!("rev {start}"),
+            (start, end) if end > self.revisions => format!("rev {start} or after it"),
+            (start, end) => format!("rev {start} to {end}"),
+        }
     }
 }
 
-/// Checks the log of `environment` under `root`: every checksum and the whole hash chain (which needs no key), the fold, the
-/// snapshot and the index against it, and that no secret of it stands in it in clear.
-pub async fn verify(root: &Path, environment: &str, world: &World) -> Verification {
-    verify_log(&State::unread(root, environment, world)).await
+/// Checks the log of `environment` under `root`: every checksum, the whole hash chain, the signatures and the anchors (which need no
+/// key), the fold, the snapshot and the index against it, and that no secret of it stands in it in clear.
+pub async fn verify(root: &Path, environment: &str, trust: &Trust, world: &World) -> Verification {
+    verify_log(&State::unread(root, environment, world), trust).await
 }
 
 /// As [`verify`], for a state that is open.
-pub(super) async fn verify_log(state: &State) -> Verification {
-    let mut result = Verification::default();
-    match state.entries().await {
-        Err(diagnostic) => result.fail(diagnostic),
-        Ok(entries) if entries.is_empty() => result.add(Finding::Ok, "nothing was ever applied"),
-        Ok(entries) => {
-            chain(&entries, &mut result);
-            match state.replay(&entries, |_, _, _| {}) {
-                Err(diagnostic) => result.fail(diagnostic),
-                Ok(view) => {
-                    fold(&view, &mut result);
-                    secrets(&view, &entries, &mut result);
-                    derived(state, &entries, &mut result).await;
-                }
-            }
+pub async fn verify_log(state: &State, trust: &Trust) -> Verification {
+    let (entries, damage) = state.entries_that_are_whole().await;
+    let mut result = begun(&entries);
+    if entries.is_empty() && damage.is_none() {
+        result.add(Finding::Ok, "nothing was ever applied");
+        Chain::walk(&entries, &mut result).anchors(&trust.anchors, &mut result);
+        return result;
+    }
+    let chain = Chain::walk(&entries, &mut result);
+    let is_whole = damage.is_none() && chain.entries.len() == entries.len();
+    if let Some(damage) = damage {
+        // A state of a newer version is no damaged one.
+        let at = (damage.code == Code::DamagedState).then(|| chain.revision_at(entries.len()));
+        result.fail(at, damage);
+    }
+    told_by_entries(&chain, is_whole, trust, &mut result);
+    // What is derived from a broken chain says nothing more.
+    if is_whole {
+        folded(state, &chain, &mut result).await;
+    }
+    result
+}
+
+/// Checks a log that was carried here without its store: the same, but for what lies beside a log and what needs its key.
+pub fn verify_entries(entries: &[Entry], trust: &Trust) -> Verification {
+    let mut result = begun(entries);
+    let chain = Chain::walk(entries, &mut result);
+    let is_whole = chain.entries.len() == entries.len();
+    told_by_entries(&chain, is_whole, trust, &mut result);
+    if is_whole {
+        match replay_without_key(entries, |_, _, _| {}) {
+            Err(diagnostic) => unreadable(&chain, diagnostic, &mut result),
+            Ok(view) => fold(&view, &mut result),
         }
     }
     result
 }
 
-fn chain(entries: &[Entry], result: &mut Verification) {
-    result.head = entries.last().map(Entry::head);
-    result.revisions = entries.iter().filter(|entry| entry.header.kind == "revision").count() as u64;
-    let head = result.head.map_or_else(String::new, |head| head.hash.to_string());
-    let words = format!(
-        "{} revisions, {} entries, hash chain unbroken, head {}…{}",
-        result.revisions,
-        entries.len(),
-        head.get(..4).unwrap_or_default(),
-        head.get(62..).unwrap_or_default()
-    );
-    result.add(Finding::Ok, words);
-    let unread = entries.iter().filter(|entry| entry.header.kind == "revision" && revision_of(entry).is_none());
-    for entry in unread {
-        result.add(Finding::Failed, format!("entry {}: the revision cannot be read", entry.header.sequence));
+fn begun(entries: &[Entry]) -> Verification {
+    let revisions = entries.iter().filter(|entry| entry.header.kind == "revision").count() as u64;
+    Verification { revisions, ..Verification::default() }
+}
+
+fn told_by_entries(chain: &Chain<'_>, is_whole: bool, trust: &Trust, result: &mut Verification) {
+    result.head = chain.head().filter(|_| is_whole);
+    if is_whole {
+        let head = result.head.map_or_else(String::new, |head| head.hash.to_string());
+        let words = format!(
+            "{}, {}, hash chain unbroken, head {}…{}",
+            counted(chain.revisions() as usize, "revision"),
+            entries_in_words(chain.entries.len()),
+            head.get(..4).unwrap_or_default(),
+            head.get(62..).unwrap_or_default()
+        );
+        result.add(Finding::Ok, words);
+    }
+    chain.signatures(trust, result);
+    chain.anchors(&trust.anchors, result);
+    chain.numbers(result);
+}
+
+async fn folded(state: &State, chain: &Chain<'_>, result: &mut Verification) {
+    let entries = chain.entries;
+    let snapshot = state.snapshot().await;
+    let at = snapshot.as_ref().map(|snapshot| snapshot.head.sequence);
+    let mut kept: Option<Digest> = None;
+    let mut watch = |view: &View, before: &Entry| {
+        if at.is_some_and(|at| before.header.sequence == at + 1) {
+            kept = fingerprint(view).ok();
+        }
+    };
+    let replayed = state.replay(entries, |view, entry, _| watch(view, entry));
+    match replayed {
+        Err(diagnostic) if diagnostic.code == Code::NoKey => {
+            result.add(Finding::Remark, "without the key: sealed values and what is derived from the log were not looked at");
+            match replay_without_key(entries, |_, _, _| {}) {
+                Err(diagnostic) => unreadable(chain, diagnostic, result),
+                Ok(view) => fold(&view, result),
+            }
+        }
+        Err(diagnostic) => unreadable(chain, diagnostic, result),
+        Ok(view) => {
+            fold(&view, result);
+            secrets(&view, chain, result);
+            if at == view.head.map(|head| head.sequence) {
+                kept = fingerprint(&view).ok();
+            }
+            derived(state, entries, snapshot.map(|snapshot| (snapshot, kept)), result).await;
+        }
     }
 }
 
+/// An entry that the chain vouches for and nobody can read.
+fn unreadable(chain: &Chain<'_>, diagnostic: Box<Diagnostic>, result: &mut Verification) {
+    let place = diagnostic.notes.iter().find_map(|(_, text)| text.strip_prefix("entry ")?.parse::<usize>().ok());
+    let revisions = place.and_then(|place| place.checked_sub(1)).map(|at| chain.revision_at(at));
+    result.fail(revisions, diagnostic);
+}
+
 fn fold(view: &View, result: &mut Verification) {
-    result.add(Finding::Ok, format!("{} resources, as the log says", view.records.len()));
+    result.add(Finding::Ok, format!("{}, as the log says", counted(view.records.len(), "resource")));
     for (sequence, why) in &view.void {
         result.add(Finding::Remark, format!("entry {sequence} is void: {why}"));
     }
@@ -104,18 +193,24 @@ fn fold(view: &View, result: &mut Verification) {
 }
 
 /// Texts of at least eight bytes, since shorter ones may stand in a log by chance, in the form that they have in JSON.
-fn secrets(view: &View, entries: &[Entry], result: &mut Verification) {
+fn secrets(view: &View, chain: &Chain<'_>, result: &mut Verification) {
     let mut texts: BTreeSet<String> = BTreeSet::new();
-    let values = view.records.values().flat_map(|record| record.inputs.values().chain(record.computed.values()));
+    let deposed = view.deposed.values().flatten();
+    let records = view.records.values().chain(deposed);
+    let values = records.flat_map(|record| record.inputs.values().chain(record.computed.values()));
     values.chain(view.outputs.values()).for_each(|value| collect_secrets(value, false, &mut texts));
-    for entry in entries {
-        let body = String::from_utf8_lossy(&entry.body);
-        if texts.iter().any(|text| body.contains(text.trim_matches('"'))) {
-            let words = format!("entry {} ({}) holds a secret in clear", entry.header.sequence, entry.header.kind);
-            result.add(Finding::Failed, words);
-        }
+    let escaped: Vec<String> = texts.iter().map(|text| regex::escape(text.trim_matches('"'))).collect();
+    let any = regex::bytes::RegexBuilder::new(&escaped.join("|")).size_limit(1 << 30).build();
+    let Ok(any) = any.map(|any| (!texts.is_empty()).then_some(any)) else {
+        return result.add(Finding::Remark, "there are too many secrets to look for them in clear");
+    };
+    let in_clear = |at: &usize| any.as_ref().is_some_and(|any| any.is_match(&chain.entries[*at].body));
+    let shown: Vec<usize> = (0..chain.entries.len()).into_par_iter().filter(in_clear).collect();
+    for at in &shown {
+        let words = format!("entry {} ({}) holds a secret in clear", at + 1, chain.entries[*at].header.kind);
+        result.fail_at(chain.revision_at(*at), words);
     }
-    if !result.checks.iter().any(|check| check.words.ends_with("in clear")) {
+    if shown.is_empty() {
         result.add(Finding::Ok, "no secret in clear");
     }
 }
@@ -136,13 +231,14 @@ fn collect_secrets(value: &Value, within_secret: bool, texts: &mut BTreeSet<Stri
     }
 }
 
-async fn derived(state: &State, entries: &[Entry], result: &mut Verification) {
-    let view_at = |sequence: u64| {
-        let upto = usize::try_from(sequence).unwrap_or(usize::MAX).min(entries.len());
-        state.replay(&entries[..upto], |_, _, _| {})
-    };
-    match state.check_derived(entries, view_at).await {
-        Err(diagnostic) => result.fail(diagnostic),
+async fn derived(
+    state: &State,
+    entries: &[Entry],
+    snapshot: Option<(crate::state::contract::Snapshot, Option<Digest>)>,
+    result: &mut Verification,
+) {
+    match state.check_derived(entries, snapshot).await {
+        Err(diagnostic) => result.fail(None, diagnostic),
         Ok(facts) => {
             for (holds, words) in facts {
                 result.add(if holds { Finding::Ok } else { Finding::Failed }, words);
@@ -150,7 +246,7 @@ async fn derived(state: &State, entries: &[Entry], result: &mut Verification) {
         }
     }
     match state.remarks().await {
-        Err(diagnostic) => result.fail(diagnostic),
+        Err(diagnostic) => result.fail(None, diagnostic),
         Ok(remarks) => remarks.into_iter().for_each(|remark| result.add(Finding::Remark, remark)),
     }
 }

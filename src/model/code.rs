@@ -135,6 +135,10 @@ codes! {
     NotConfirmed = 615,
     /// What is read as it was last applied elsewhere was never applied there.
     NotApplied = 616,
+    /// Revisions of a state are signed, and there is no key here that may sign.
+    NoSigner = 617,
+    /// A state is not the continuation of the one that was known before.
+    ForkedState = 618,
 
     /// An alert reaches nobody.
     AlertNotDelivered = 701,

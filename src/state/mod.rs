@@ -9,6 +9,7 @@ mod crypt;
 pub mod keys;
 pub mod log;
 mod run;
+pub mod sign;
 pub mod store;
 pub mod view;
 mod words;
@@ -23,16 +24,17 @@ use std::sync::{Arc, OnceLock};
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
 pub use log::{
     Body, Intent, IntentCall, JudgedPolicy, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, RunHeader,
-    RunResult, Settled, Settlement, Write,
+    RunResult, Settled, Settlement, Signer, SignerAction, SignerChange, Write,
 };
 pub use run::Run;
 pub use view::{ActiveRun, OpenIntent, View};
 
-use crate::model::wire::{Context, Reading, Wire, WireError};
+use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
 use crate::model::{Code, Diagnostic, Digest, Value};
 use crate::world::World;
 use contract::{Entry, Snapshot};
 use crypt::{KeyRing, Vault};
+use sign::SigningKey;
 use store::embedded::Embedded;
 use store::memory::Memory;
 
@@ -48,6 +50,8 @@ struct Shared {
     ring: Arc<KeyRing>,
     environment: String,
     world: World,
+    /// What signs the revisions of this process.
+    signing: OnceLock<Arc<SigningKey>>,
     /// Where the newest snapshot was taken that this process knows of; 0 without one.
     snapshot_at: AtomicU64,
 }
@@ -78,9 +82,33 @@ impl State {
             ring: Arc::new(KeyRing::memory(world)),
             environment: environment.to_owned(),
             world: world.clone(),
+            signing: OnceLock::new(),
             snapshot_at: AtomicU64::new(0),
         };
         State { shared: Arc::new(shared), view: Arc::default() }
+    }
+
+    /// Revisions of this process are signed with that key from now on. The first key that is given stays.
+    pub fn sign_with(&self, key: Arc<SigningKey>) {
+        self.shared.signing.get_or_init(|| key);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_key(self, key: Arc<SigningKey>) -> State {
+        let shared = Shared {
+            store: self.shared.store.clone(),
+            ring: self.shared.ring.clone(),
+            environment: self.shared.environment.clone(),
+            world: self.shared.world.clone(),
+            signing: OnceLock::from(key),
+            snapshot_at: AtomicU64::new(self.shared.snapshot_at.load(Ordering::Relaxed)),
+        };
+        State { shared: Arc::new(shared), view: self.view }
+    }
+
+    /// The key that revisions of this process are signed with.
+    pub fn signs_with(&self) -> Option<&SigningKey> {
+        self.shared.signing.get().map(|key| &**key)
     }
 
     /// The same log once more, as another process would open it.
@@ -95,6 +123,7 @@ impl State {
             ring: Arc::new(KeyRing::at(root, world)),
             environment: environment.to_owned(),
             world: world.clone(),
+            signing: OnceLock::new(),
             snapshot_at: AtomicU64::new(0),
         };
         State { shared: Arc::new(shared), view: Arc::default() }
@@ -103,7 +132,15 @@ impl State {
     async fn with(store: Arc<dyn Store>, ring: KeyRing, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
         let environment = environment.to_owned();
         let snapshot_at = AtomicU64::new(0);
-        State::load(Arc::new(Shared { store, ring: Arc::new(ring), environment, world: world.clone(), snapshot_at })).await
+        State::load(Arc::new(Shared {
+            store,
+            ring: Arc::new(ring),
+            environment,
+            world: world.clone(),
+            signing: OnceLock::new(),
+            snapshot_at,
+        }))
+        .await
     }
 
     async fn load(shared: Arc<Shared>) -> Result<State, Box<Diagnostic>> {
@@ -223,6 +260,12 @@ impl State {
         self.shared.read(1).await
     }
 
+    /// For audits: all entries up to the first that is damaged, and what is wrong there.
+    pub async fn entries_that_are_whole(&self) -> (Vec<Entry>, Option<Box<Diagnostic>>) {
+        let (entries, damage) = self.shared.store.read_what_is_whole().await;
+        (entries, damage.map(|error| words::store(&error)))
+    }
+
     /// Folds entries of this log, asking `watch` before each with the view that it is folded into.
     pub fn replay(&self, entries: &[Entry], mut watch: impl FnMut(&View, &Entry, &Body)) -> Result<View, Box<Diagnostic>> {
         let Some(first) = entries.first() else { return Ok(View::default()) };
@@ -252,21 +295,24 @@ impl State {
         Ok(view::index::places_in(&self.entries().await?, address))
     }
 
-    /// Whether the derived files say what the log says: facts for people, and whether each is as it should be. `view_at` gives
-    /// the fold of the log up to a place.
+    /// The snapshot that lies beside the log.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        self.shared.store.snapshot().await
+    }
+
+    /// Whether the derived files say what the log says: facts for people, and whether each is as it should be. `snapshot` is
+    /// compared with the fingerprint of the log's fold up to its place.
     pub async fn check_derived(
         &self,
         entries: &[Entry],
-        view_at: impl Fn(Sequence) -> Result<View, Box<Diagnostic>>,
+        snapshot: Option<(Snapshot, Option<Digest>)>,
     ) -> Result<Vec<(bool, String)>, Box<Diagnostic>> {
         let mut facts = Vec::new();
-        if let Some(snapshot) = self.shared.store.snapshot().await {
+        if let Some((snapshot, folded)) = snapshot {
             let at = snapshot.head.sequence;
             let entry = usize::try_from(at).ok().and_then(|at| entries.get(at.checked_sub(1)?));
-            let equal = match self.shared.trusted(&snapshot, entry) {
-                None => false,
-                Some(kept) => view::snapshot::fingerprint(&kept) == view::snapshot::fingerprint(&view_at(at)?),
-            };
+            let kept = self.shared.trusted(&snapshot, entry).and_then(|kept| view::snapshot::fingerprint(&kept).ok());
+            let equal = kept.is_some() && kept == folded;
             let words = if equal { "is the fold of the log" } else { "is not the fold of the log: `stackwright state rebuild`" };
             facts.push((equal, format!("snapshot of entry {at} {words}")));
         }
@@ -297,12 +343,61 @@ impl State {
     }
 }
 
+/// Folds entries without the key: each secret value stands as one and the same text.
+///
+/// Errors: [`Code::DamagedState`], naming the entry that cannot be read.
+pub fn replay_without_key(entries: &[Entry], mut watch: impl FnMut(&View, &Entry, &Body)) -> Result<View, Box<Diagnostic>> {
+    let mut reading = Reading::new(Wire::sealed(&Blind));
+    let mut view = View::default();
+    for entry in entries {
+        let body = log::wire::decode(&entry.header.kind, &entry.body, &view, &mut reading).map_err(|error| {
+            let place = format!("entry {}", entry.header.sequence);
+            words::store(&StoreError::Damaged { place, what: error.to_string() })
+        })?;
+        watch(&view, entry, &body);
+        view.fold(&entry.header, entry.head(), body);
+    }
+    Ok(view)
+}
+
+/// Opens nothing: gives the same text for every secret.
+struct Blind;
+
+impl Sealer for Blind {
+    fn seal(&self, _: &Context<'_>, _: &str, _: &[u8]) -> Result<String, WireError> {
+        Err(WireError::NoKey)
+    }
+
+    fn open(&self, _: &Context<'_>, _: &str, _: &str) -> Result<zeroize::Zeroizing<Vec<u8>>, WireError> {
+        Ok(zeroize::Zeroizing::new(b"\"sealed\"".to_vec()))
+    }
+}
+
 /// Blobs outlive a store that is yet to be made, and are bound to their environment and label alone.
 const BLOB_STORE: StoreId = StoreId([0; 16]);
 
 impl Shared {
     fn vault(&self, store: StoreId) -> Vault {
         Vault { ring: self.ring.clone(), environment: self.environment.clone(), store }
+    }
+
+    /// Puts this process's signature on changes of the signers, in the place where they will stand.
+    fn agree(&self, view: &View, bodies: &mut [Body]) {
+        let (Some(key), Some(head), Some(store)) = (self.signing.get(), view.head, view.store_id()) else { return };
+        if let [Body::Signer(change)] = bodies {
+            key.sign_change(store, head, change);
+        }
+    }
+
+    /// A state that has signers takes no revision that none of them signs.
+    ///
+    /// Errors: [`Code::NoSigner`].
+    fn refuse_unsigned(&self, view: &View) -> Result<(), Box<Diagnostic>> {
+        let key = self.signing.get().map(|key| key.public());
+        match view.signers.is_empty() || key.is_some_and(|key| view.signers.contains_key(&key)) {
+            true => Ok(()),
+            false => Err(words::unsigned(&self.environment, view, key)),
+        }
     }
 
     async fn read(&self, from: Sequence) -> Result<Vec<Entry>, Box<Diagnostic>> {

@@ -127,18 +127,24 @@ impl Run {
                 return Err(words::lost(&shared.environment, *number));
             }
             let time_ms = shared.world.clock.now().as_millisecond();
-            let bodies: Vec<Body> = bodies.iter().map(|body| numbered(body, &ledger.view, *number, time_ms)).collect();
+            let mut bodies: Vec<Body> = bodies.iter().map(|body| numbered(body, &ledger.view, *number, time_ms)).collect();
+            let asked = bodies.len();
+            shared.agree(&ledger.view, &mut bodies);
             if let Some(why) = bodies.iter().find_map(|body| ledger.view.refuses(*number, body)) {
                 return Err(words::store(&StoreError::Misuse(why)));
             }
             let writer = Writer { run: *number, epoch: *epoch, time_ms };
-            let entries = writer.entries(shared, &ledger.view, &bodies)?;
+            let mut entries = writer.entries(shared, &ledger.view, &bodies)?;
+            if let Some((signature, entry)) = writer.signed(shared, &ledger.view, entries.last())? {
+                bodies.push(signature);
+                entries.push(entry);
+            }
             match shared.store.append(ledger.view.head, entries.clone()).await {
                 Ok(_) => {
                     for (entry, body) in entries.iter().zip(bodies) {
                         ledger.view.fold(&entry.header, entry.head(), body);
                     }
-                    return Ok(entries.iter().map(|entry| entry.header.sequence).collect());
+                    return Ok(entries.iter().take(asked).map(|entry| entry.header.sequence).collect());
                 }
                 Err(StoreError::Moved { .. }) => {
                     let head = ledger.view.head.expect("a run has begun with an entry");
@@ -199,6 +205,16 @@ impl Writer {
         bodies.iter().map(|body| self.entry(shared, store, view, &mut head, body)).collect()
     }
 
+    /// The signature over a revision, where this process signs.
+    fn signed(&self, shared: &Shared, view: &View, last: Option<&Entry>) -> Result<Option<(Body, Entry)>, Box<Diagnostic>> {
+        let Some((key, entry)) = shared.signing.get().zip(last.filter(|last| last.header.kind == "revision")) else {
+            return Ok(None);
+        };
+        let body = Body::Signature(key.sign_head(entry));
+        let signature = self.entry(shared, entry.header.store, view, &mut entry.head(), &body)?;
+        Ok(Some((body, signature)))
+    }
+
     fn entry(
         &self,
         shared: &Shared,
@@ -231,6 +247,7 @@ impl Writer {
 pub(super) async fn begin(state: &mut State, header: RunHeader) -> Result<Run, Box<Diagnostic>> {
     for _ in 0..TRIES {
         state.refresh().await?;
+        state.shared.refuse_unsigned(&state.view)?;
         if let Some(run) = try_begin(state, &header).await? {
             return Ok(run);
         }

@@ -1,6 +1,7 @@
 //! What state promises to those who apply, on the memory store and on disk.
 
 mod kill;
+mod signing;
 
 use std::collections::BTreeMap;
 use std::path::Path;

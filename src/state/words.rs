@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::contract::{FORMAT, StoreError};
-use super::view::ActiveRun;
+use super::sign::PublicKey;
+use super::view::{ActiveRun, View};
 use crate::model::wire::WireError;
 use crate::model::{Address, Code, Diagnostic};
 
@@ -118,6 +119,24 @@ pub fn locked(environment: &str, holder: &ActiveRun, address: &Address, now_ms: 
             .fact("both want", address.to_string())
             .help("`--lock-wait 10m` waits; plan needs no lock")
             .help(format!("for a holder that is gone: `stackwright lock release --run {run} --reason \"…\"`, recorded")),
+    )
+}
+
+/// Revisions of this state are signed, and this process has no key that may.
+pub fn unsigned(environment: &str, view: &View, found: Option<PublicKey>) -> Box<Diagnostic> {
+    let names: Vec<String> = view.signers.iter().map(|(key, it)| format!("{} ({})", it.name, key.fingerprint())).collect();
+    let error = match found {
+        None => Code::NoSigner.error(format!("revisions of {environment} are signed, and there is no signing key here")),
+        Some(key) => Code::NoSigner
+            .error(format!("revisions of {environment} are signed, and this key is not one of its signers"))
+            .fact("key", key.fingerprint()),
+    };
+    Box::new(
+        error
+            .fact("signers", names.join(", "))
+            .note("nothing was changed")
+            .help("name your private key in STACKWRIGHT_SIGNING_KEY_FILE, or put its text into STACKWRIGHT_SIGNING_KEY")
+            .help("a signer adds your key: `stackwright key add \"ssh-ed25519 …\" --name NAME --reason \"…\"`"),
     )
 }
 

@@ -28,6 +28,9 @@ const NOT_RUN: &[Code] = &[
     Code::SeveralFound,
     Code::NotAdopted,
     Code::NotApplied,
+    // What it takes is several processes and keys: signing.md.
+    Code::NoSigner,
+    Code::ForkedState,
 ];
 
 /// Codes whose section shows commands instead of programs: the text of an example cannot bring them about.

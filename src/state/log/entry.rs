@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::model::value::{Fields, Value};
 use crate::model::verdict::{Finding, Level, PolicyResult, Verdict};
 use crate::model::{Address, Digest, Name, ProviderName, Record, RecordEdge, RecordId};
-use crate::state::contract::StoreId;
+use crate::state::contract::{Head, Sequence, StoreId};
+use crate::state::sign::{PublicKey, SignatureBytes};
 
 /// 128 random bits that name one mutating call for ever.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -86,6 +87,10 @@ pub enum Body {
         id: String,
         words: String,
     },
+    /// Somebody may sign from here on, or no longer.
+    Signer(Box<SignerChange>),
+    /// Somebody vouches for a head, and with it for all before it.
+    Signature(HeadSignature),
     /// The log was cut or put back on purpose.
     Restore {
         who: String,
@@ -117,6 +122,8 @@ impl Body {
             Body::Reveal(_) => "reveal",
             Body::Revision(_) => "revision",
             Body::Key { .. } => "key",
+            Body::Signer(_) => "signer",
+            Body::Signature(_) => "signature",
             Body::Restore { .. } => "restore",
             Body::Other { kind } => kind,
         }
@@ -132,6 +139,42 @@ pub struct Genesis {
     pub engine: String,
     /// Of the key that seals its secrets.
     pub key: String,
+}
+
+/// A change of the list of those who sign revisions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignerChange {
+    pub action: SignerAction,
+    pub key: PublicKey,
+    /// What people call the key: `ci`.
+    pub name: String,
+    pub reason: String,
+    pub who: String,
+    /// Who agreed, as the list was before, and the signature over this change in its place. The first change may go without.
+    pub by: Option<(PublicKey, SignatureBytes)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignerAction {
+    Add,
+    Remove,
+}
+
+/// A signature over the head that `of` names, which lies before it in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeadSignature {
+    pub key: PublicKey,
+    pub of: Head,
+    pub signature: SignatureBytes,
+}
+
+/// Somebody whose signatures count.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Signer {
+    pub name: String,
+    /// Place of the entry that added it.
+    pub since: Sequence,
+    pub who: String,
 }
 
 /// A `reveal(x, "reason")` of the program that a run applies.

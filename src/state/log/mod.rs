@@ -24,6 +24,25 @@ pub fn reveal_of(entry: &Entry) -> Option<Revealed> {
     (entry.header.kind == "reveal").then(|| wire::parse::<wire::RawReveal<'_>>(&entry.body))?.ok()?.revealed().ok()
 }
 
+/// What an entry says of those who sign; needs no key.
+pub fn signer_of(entry: &Entry) -> Option<SignerChange> {
+    (entry.header.kind == "signer").then(|| wire::parse::<wire::RawSigner<'_>>(&entry.body))?.ok()?.change().ok()
+}
+
+/// The signature that an entry holds; needs no key.
+pub fn signature_of(entry: &Entry) -> Option<HeadSignature> {
+    (entry.header.kind == "signature").then(|| wire::parse::<wire::RawSignature<'_>>(&entry.body))?.ok()?.signature().ok()
+}
+
+/// The one form that a signature has in the log.
+pub fn signature_bytes(signature: &HeadSignature) -> Vec<u8> {
+    let mut out = Vec::with_capacity(400);
+    let mut object = Object::new(&mut out);
+    wire::write_signature(&mut object, signature);
+    object.end();
+    out
+}
+
 /// What a lease's entry says; needs no key.
 pub fn lease_of(entry: &Entry) -> Option<Lease> {
     (entry.header.kind == "lease").then(|| wire::parse::<wire::RawLease<'_>>(&entry.body))?.ok()?.lease().ok()

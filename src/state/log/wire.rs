@@ -18,7 +18,8 @@ use crate::model::canonical::write_text;
 use crate::model::verdict::{Level, PolicyResult};
 use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
 use crate::model::{Address, Digest, Name, ProviderName, Record, RecordId, Value};
-use crate::state::contract::StoreId;
+use crate::state::contract::{Head, StoreId};
+use crate::state::sign::{PublicKey, SignatureBytes};
 use crate::state::view::{OpenIntent, View};
 
 /// Writes a body. `view` is the view just before the entry.
@@ -77,6 +78,8 @@ pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, 
             object.text("id", id);
             object.text("words", words);
         }
+        Body::Signer(change) => write_signer(&mut object, change),
+        Body::Signature(it) => write_signature(&mut object, it),
         Body::Restore { who, reason } => {
             object.text("reason", reason);
             object.text("who", who);
@@ -148,6 +151,8 @@ pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -
             let raw: RawKey = parse(body)?;
             Body::Key { id: raw.id.into(), words: raw.words.into() }
         }
+        "signer" => Body::Signer(Box::new(parse::<RawSigner<'_>>(body)?.change()?)),
+        "signature" => Body::Signature(parse::<RawSignature<'_>>(body)?.signature()?),
         "restore" => {
             let raw: RawRestore = parse(body)?;
             Body::Restore { who: raw.who.into(), reason: raw.reason.into() }
@@ -177,7 +182,7 @@ pub(super) fn address(text: &str) -> Result<Address, WireError> {
     Address::parse(text).ok_or(bad("an address"))
 }
 
-fn digest(text: &str) -> Result<Digest, WireError> {
+pub(in crate::state) fn digest(text: &str) -> Result<Digest, WireError> {
     Digest::parse(text).ok_or(bad("a hash"))
 }
 
@@ -583,6 +588,97 @@ struct RawKey<'b> {
     id: Cow<'b, str>,
     #[serde(borrow)]
     words: Cow<'b, str>,
+}
+
+pub(in crate::state) fn write_signature(object: &mut Object<'_>, it: &HeadSignature) {
+    object.text("head", &it.of.hash.to_string());
+    object.text("key", &it.key.to_string());
+    object.number("of", it.of.sequence);
+    object.text("signature", &it.signature.to_string());
+}
+
+fn write_signer(object: &mut Object<'_>, change: &SignerChange) {
+    object.text("action", signer_word(change.action));
+    object.maybe_text("by", change.by.map(|(key, _)| key.to_string()).as_deref());
+    object.text("key", &change.key.to_string());
+    object.text("name", &change.name);
+    object.text("reason", &change.reason);
+    object.maybe_text("signature", change.by.map(|(_, signature)| signature.to_string()).as_deref());
+    object.text("who", &change.who);
+}
+
+fn signer_word(action: SignerAction) -> &'static str {
+    match action {
+        SignerAction::Add => "add",
+        SignerAction::Remove => "remove",
+    }
+}
+
+/// The one form of a key; others of the same key are refused, so that a body has one form.
+pub(in crate::state) fn public_key(text: &str) -> Result<PublicKey, WireError> {
+    PublicKey::parse(text).filter(|key| key.to_string() == text).ok_or(bad("a public key"))
+}
+
+fn signature(text: &str) -> Result<SignatureBytes, WireError> {
+    SignatureBytes::parse(text).ok_or(bad("a signature"))
+}
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawSigner<'b> {
+    #[serde(borrow)]
+    action: Cow<'b, str>,
+    #[serde(borrow, default)]
+    by: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    key: Cow<'b, str>,
+    #[serde(borrow)]
+    name: Cow<'b, str>,
+    #[serde(borrow)]
+    reason: Cow<'b, str>,
+    #[serde(borrow, default)]
+    signature: Option<Cow<'b, str>>,
+    #[serde(borrow)]
+    who: Cow<'b, str>,
+}
+
+impl RawSigner<'_> {
+    pub fn change(self) -> Result<SignerChange, WireError> {
+        let action = [SignerAction::Add, SignerAction::Remove].into_iter().find(|it| signer_word(*it) == self.action);
+        let by = match (self.by, self.signature) {
+            (Some(by), Some(signed)) => Some((public_key(&by)?, signature(&signed)?)),
+            (None, None) => None,
+            _ => return Err(bad("a key with its signature")),
+        };
+        Ok(SignerChange {
+            action: action.ok_or(bad("`add` or `remove`"))?,
+            key: public_key(&self.key)?,
+            name: self.name.into(),
+            reason: self.reason.into(),
+            who: self.who.into(),
+            by,
+        })
+    }
+}
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawSignature<'b> {
+    #[serde(borrow)]
+    head: Cow<'b, str>,
+    #[serde(borrow)]
+    key: Cow<'b, str>,
+    of: u64,
+    #[serde(borrow)]
+    signature: Cow<'b, str>,
+}
+
+impl RawSignature<'_> {
+    pub fn signature(self) -> Result<HeadSignature, WireError> {
+        Ok(HeadSignature {
+            key: public_key(&self.key)?,
+            of: Head { sequence: self.of, hash: digest(&self.head)? },
+            signature: signature(&self.signature)?,
+        })
+    }
 }
 
 #[derive(Deserialize)]

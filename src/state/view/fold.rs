@@ -9,7 +9,11 @@ use crate::model::wire::{Reading, WireError};
 use crate::model::{Address, Record};
 use crate::state::contract::{Entry, Head, Header, Sequence};
 use crate::state::log::wire::decode;
-use crate::state::log::{Body, Intent, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Settled, Settlement};
+use crate::state::log::{
+    Body, Intent, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Settled, Settlement, Signer, SignerAction,
+    SignerChange,
+};
+use crate::state::sign;
 
 impl View {
     /// Folds an entry as it was read. That it follows the view's head is the store's promise.
@@ -91,9 +95,41 @@ impl View {
                 self.last = Some(revision);
                 self.active.remove(&header.run);
             }
+            Body::Signer(change) => self.change_signers(header, *change)?,
+            // Whether it holds is for `verify`; it changes nothing of what is applied.
+            Body::Signature(_) => {}
             Body::Plan { .. } | Body::Approval { .. } | Body::Key { .. } | Body::Restore { .. } | Body::Other { .. } => {}
         }
         Ok(())
+    }
+
+    /// The list changes as one of it says; the first to be added is trusted as it is met.
+    fn change_signers(&mut self, header: &Header, change: SignerChange) -> Result<(), String> {
+        self.needs_lease(header)?;
+        let after = Head { sequence: header.sequence.saturating_sub(1), hash: header.previous };
+        let by = change.by.map(|(key, _)| key);
+        match sign::change_is_signed(header.store, after, &change) {
+            Some(false) => return Err("the signature of this change of the signers does not hold".into()),
+            None if !self.signers.is_empty() => return Err("no signer agreed to this change of the signers".into()),
+            _ => {}
+        }
+        if let Some(by) = by.filter(|by| !self.signers.is_empty() && !self.signers.contains_key(by)) {
+            return Err(format!("{} was no signer when it changed the signers", by.fingerprint()));
+        }
+        match change.action {
+            SignerAction::Add if self.signers.contains_key(&change.key) => Err("this key signs already".into()),
+            SignerAction::Add => {
+                let signer = Signer { name: change.name, since: header.sequence, who: change.who };
+                self.signers.insert(change.key, signer);
+                Ok(())
+            }
+            SignerAction::Remove if !self.signers.contains_key(&change.key) => Err("this key signs nothing".into()),
+            SignerAction::Remove if self.signers.len() == 1 => Err("the last signer stays: nobody could change the list".into()),
+            SignerAction::Remove => {
+                self.signers.remove(&change.key);
+                Ok(())
+            }
+        }
     }
 
     fn lease(&mut self, header: &Header, lease: Lease) -> Result<(), String> {

@@ -9,7 +9,8 @@ pub mod index;
 pub mod snapshot;
 
 use super::contract::{Head, Sequence, StoreId};
-use super::log::{Genesis, Intent, Lease, OperationId, Revision};
+use super::log::{Genesis, Intent, Lease, OperationId, Revision, Signer};
+use super::sign::PublicKey;
 use crate::model::value::Value;
 use crate::model::{Address, Name, Record};
 
@@ -36,6 +37,8 @@ pub struct View {
     pub last: Option<Arc<Revision>>,
     /// How long calls took, by kind and action, newest last, at most [`DURATIONS_KEPT`].
     pub durations: BTreeMap<(Name, Name), Vec<Duration>>,
+    /// Whose signatures count. Once there is one, there always is.
+    pub signers: BTreeMap<PublicKey, Signer>,
     /// Entries without effect, since their writer did not hold the lease: sequence and why.
     pub void: Vec<(Sequence, String)>,
 }

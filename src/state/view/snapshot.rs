@@ -17,9 +17,14 @@ use crate::model::{Address, Digest, Name, Record};
 use crate::state::contract::{Head, StoreId};
 use crate::state::log::record::{Known, read_record, write_record};
 use crate::state::log::wire::{
-    RawIntent, RawLease, RawRevision, bad, parse, read_intent, read_revision, write_intent, write_lease, write_revision,
+    RawIntent, RawLease, RawRevision, bad, parse, public_key, read_intent, read_revision, write_intent, write_lease,
+    write_revision,
 };
-use crate::state::log::{Genesis, Object};
+use crate::state::log::{Genesis, Object, Signer};
+
+/// Of what is folded, and of how it is written. A snapshot of another version is made again: an older program may have read entries
+/// that it did not know, and left out what they amount to.
+const VERSION: u16 = 2;
 
 /// Lines that one thread reads in one go.
 const CHUNK: usize = 2048;
@@ -93,7 +98,16 @@ fn write_small(out: &mut Vec<u8>, view: &View, sealer: &dyn Sealer) -> Result<()
         result = std::mem::replace(&mut result, Ok(())).and(written);
     });
     object.number("run", view.run);
+    object.list("signers", &view.signers.iter().collect::<Vec<_>>(), |out, (key, it)| {
+        let mut object = Object::new(out);
+        object.text("key", &key.to_string());
+        object.text("name", &it.name);
+        object.number("since", it.since);
+        object.text("who", &it.who);
+        object.end();
+    });
     object.text("store", &genesis.store.to_string());
+    object.number("version", VERSION);
     object.list("void", &view.void, |out, (sequence, why)| {
         out.extend_from_slice(format!("[{sequence},").as_bytes());
         write_text(out, why);
@@ -139,9 +153,21 @@ struct RawSmall<'b> {
     #[serde(borrow, default)]
     open: Vec<RawOpen<'b>>,
     run: u64,
+    #[serde(default)]
+    signers: Vec<RawSigner>,
     store: String,
     #[serde(default)]
+    version: u16,
+    #[serde(default)]
     void: Vec<(u64, String)>,
+}
+
+#[derive(Deserialize)]
+struct RawSigner {
+    key: String,
+    name: String,
+    since: u64,
+    who: String,
 }
 
 #[derive(Deserialize)]
@@ -201,6 +227,9 @@ fn read_line(line: &str, reading: &mut Reading<'_>) -> Result<Arc<Record>, WireE
 
 fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> {
     let raw: RawSmall<'_> = parse(text.as_bytes())?;
+    if raw.version != VERSION {
+        return Err(bad("a snapshot of this version"));
+    }
     let store = StoreId::parse(&raw.store).ok_or(bad("the id of a store"))?;
     let mut view = View {
         genesis: Some(Genesis { store, environment: raw.environment, engine: raw.engine, key: raw.key }),
@@ -214,6 +243,10 @@ fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> 
         view.revision = last.number;
         view.outputs = last.outputs.clone();
         view.last = Some(Arc::new(last));
+    }
+    for it in raw.signers {
+        let signer = Signer { name: it.name, since: it.since, who: it.who };
+        view.signers.insert(public_key(&it.key)?, signer);
     }
     for raw in raw.active {
         let lease = raw.lease.lease()?;

@@ -30,7 +30,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::disk::Disk;
-use self::scan::{scan, unavailable};
+use self::scan::{scan, scan_until_damage, unavailable};
 use self::writer::Writer;
 use crate::model::Digest;
 use crate::state::contract::{Entry, Head, Hold, Liveness, Sequence, Snapshot, Store, StoreError};
@@ -99,6 +99,13 @@ impl Store for Embedded {
 
     async fn read(&self, from: Sequence) -> Result<Vec<Entry>, StoreError> {
         Ok(scan(&self.dir, from)?.map_or_else(Vec::new, |found| found.entries))
+    }
+
+    async fn read_what_is_whole(&self) -> (Vec<Entry>, Option<StoreError>) {
+        match scan_until_damage(&self.dir, 1) {
+            Ok(found) => (found.map_or_else(Vec::new, |found| found.entries), None),
+            Err((entries, error)) => (entries, Some(error)),
+        }
     }
 
     async fn hold(&self, name: &str) -> Result<Box<dyn Hold>, StoreError> {

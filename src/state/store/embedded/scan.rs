@@ -6,6 +6,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::head::{self, HeadFile, HeadRecord};
 use super::segment::{self, Frame, SegmentHeader};
 use crate::model::Digest;
@@ -30,17 +32,24 @@ pub struct Scan {
 ///
 /// A reader may see a writer's frames out of order, page by page, so that damage has to show more than once.
 pub fn scan(dir: &Path, from: Sequence) -> Result<Option<Scan>, StoreError> {
+    scan_until_damage(dir, from).map_err(|(_, error)| error)
+}
+
+/// As [`scan`]; an error comes with the entries before it.
+pub fn scan_until_damage(dir: &Path, from: Sequence) -> Result<Option<Scan>, (Vec<Entry>, StoreError)> {
     let mut attempts = 3;
     loop {
         attempts -= 1;
-        match scan_once(dir, from) {
+        let mut kept = Vec::new();
+        match scan_once(dir, from, &mut kept) {
             Err(StoreError::Damaged { .. }) if attempts > 0 => {}
-            result => return result,
+            Err(error) => return Err((kept, error)),
+            Ok(found) => return Ok(found.map(|found| Scan { entries: kept, ..found })),
         }
     }
 }
 
-fn scan_once(dir: &Path, from: Sequence) -> Result<Option<Scan>, StoreError> {
+fn scan_once(dir: &Path, from: Sequence, kept: &mut Vec<Entry>) -> Result<Option<Scan>, StoreError> {
     let path = dir.join("head");
     let file = head::read(&path).map_err(|error| unavailable("read", &path, &error))?;
     let segments = segments(dir)?;
@@ -60,7 +69,7 @@ fn scan_once(dir: &Path, from: Sequence) -> Result<Option<Scan>, StoreError> {
         };
     }
     let wanted = segments.partition_point(|(first, _)| *first <= from).saturating_sub(1);
-    let mut reader = Reader { head: &head, from, store: head.store, at: None, entries: Vec::new(), proved: false };
+    let mut reader = Reader { head: &head, from, store: head.store, at: None, entries: kept, proved: false };
     let mut end = None;
     for (nth, (first, path)) in segments.iter().enumerate().skip(wanted) {
         end = Some(reader.segment(*first, path, nth + 1 == segments.len())?);
@@ -77,8 +86,7 @@ fn scan_once(dir: &Path, from: Sequence) -> Result<Option<Scan>, StoreError> {
             return Err(damaged(&last, &format!("entry {} is not the one that the head names", said.sequence)));
         }
     }
-    let entries = reader.entries;
-    Ok(Some(Scan { end: at, last, length, torn, head, head_slot_damaged, entries }))
+    Ok(Some(Scan { end: at, last, length, torn, head, head_slot_damaged, entries: Vec::new() }))
 }
 
 struct Reader<'h> {
@@ -87,7 +95,7 @@ struct Reader<'h> {
     store: StoreId,
     /// The last entry that was read.
     at: Option<Head>,
-    entries: Vec<Entry>,
+    entries: &'h mut Vec<Entry>,
     /// The entry that the head names was met, with its hash.
     proved: bool,
 }
@@ -108,15 +116,12 @@ impl Reader<'_> {
         self.at = Some(Head { sequence: first - 1, hash: header.previous });
         self.prove(first - 1, header.previous);
         let mut offset = segment::HEADER;
-        while offset < bytes.len() {
-            match Frame::parse(&bytes[offset..]) {
-                Some((frame, length)) => {
-                    self.frame(&frame, path, offset)?;
-                    offset += length;
-                }
-                None => break,
-            }
+        let mut frames = Vec::new();
+        while let Some((frame, length)) = bytes.get(offset..).and_then(Frame::parse) {
+            frames.push((offset, frame));
+            offset += length;
         }
+        self.frames(&frames, path)?;
         let rest = &bytes[offset..];
         let vouched = self.head.head.is_some_and(|said| self.at.is_some_and(|at| at.sequence < said.sequence));
         if !rest.is_empty() && (!is_last || vouched || segment::has_later_frame(rest)) {
@@ -128,16 +133,31 @@ impl Reader<'_> {
         Ok((offset as u64, rest.len() as u64))
     }
 
-    fn frame(&mut self, frame: &Frame<'_>, path: &Path, offset: usize) -> Result<(), StoreError> {
-        let at = self.at.expect("a segment begins with its place");
-        if frame.format.major > FORMAT.major {
-            return Err(newer(self.head, frame.format));
+    /// Each frame names the hash that it leads to, so that all of a segment are unpacked and checked at once.
+    fn frames(&mut self, frames: &[(usize, Frame<'_>)], path: &Path) -> Result<(), StoreError> {
+        let begin = self.at.expect("a segment begins with its place");
+        let places = frames.iter().map(|(_, frame)| Head { sequence: frame.last(), hash: frame.hash });
+        let before: Vec<Head> = std::iter::once(begin).chain(places).collect();
+        let store = self.store;
+        let read: Vec<Option<Vec<Entry>>> = frames
+            .par_iter()
+            .zip(&before)
+            .map(|((_, frame), at)| {
+                let readable = frame.format.major <= FORMAT.major && frame.first == at.sequence.checked_add(1)?;
+                readable.then(|| frame.entries(store, at.hash))?
+            })
+            .collect();
+        for ((offset, frame), entries) in frames.iter().zip(read) {
+            if frame.format.major > FORMAT.major {
+                return Err(newer(self.head, frame.format));
+            }
+            let entries = entries.ok_or_else(|| damaged_at(path, *offset, "the hash chain is broken here"))?;
+            self.frame(frame, entries);
         }
-        let entries = match frame.first == at.sequence + 1 {
-            true => frame.entries(self.store, at.hash),
-            false => None,
-        };
-        let entries = entries.ok_or_else(|| damaged_at(path, offset, "the hash chain is broken here"))?;
+        Ok(())
+    }
+
+    fn frame(&mut self, frame: &Frame<'_>, entries: Vec<Entry>) {
         for entry in &entries {
             if self.head.head.is_some_and(|said| said.sequence == entry.header.sequence) {
                 self.prove(entry.header.sequence, entry.hash());
@@ -145,7 +165,6 @@ impl Reader<'_> {
         }
         self.at = Some(Head { sequence: frame.last(), hash: frame.hash });
         self.entries.extend(entries.into_iter().filter(|entry| entry.header.sequence >= self.from));
-        Ok(())
     }
 
     fn prove(&mut self, sequence: Sequence, hash: Digest) {

@@ -1,0 +1,338 @@
+//! What can be told of a log from its entries alone, without a key and without a store: whether they are one chain, who vouches
+//! for it, and whether it extends the heads that are known from elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
+
+use rayon::prelude::*;
+
+use super::anchor::Anchor;
+use super::verify::{Finding, Verification};
+use crate::model::Digest;
+use crate::state::contract::{Entry, FORMAT, Head, Sequence};
+use crate::state::log::{HeadSignature, SignerAction, revision_of, signature_bytes, signature_of, signer_of};
+use crate::state::sign::{AllowedSigner, PublicKey, change_is_signed};
+
+/// What an auditor trusts beside the log.
+#[derive(Clone, Default, Debug)]
+pub struct Trust {
+    /// Who may sign first. Without it the first signer that the log names is trusted as it is met.
+    pub signers: Option<Vec<AllowedSigner>>,
+    /// What the log has to extend.
+    pub anchors: Vec<Anchor>,
+}
+
+/// The part of a log that is one chain.
+pub struct Chain<'e> {
+    pub entries: &'e [Entry],
+    hashes: Vec<Digest>,
+    /// Indices of the entries that are revisions.
+    revisions: Vec<usize>,
+}
+
+impl<'e> Chain<'e> {
+    /// Walks the entries up to the first that does not follow; what is wrong there goes into `result`.
+    pub fn walk(entries: &'e [Entry], result: &mut Verification) -> Chain<'e> {
+        let checked: Vec<(Digest, bool)> =
+            entries.par_iter().map(|entry| (entry.hash(), Digest::of(&entry.body) == entry.header.body)).collect();
+        let mut before = Head::NONE;
+        let mut broken = None;
+        for (at, (entry, (hash, body_fits))) in entries.iter().zip(&checked).enumerate() {
+            let header = &entry.header;
+            let sequence = at as u64 + 1;
+            let follows = header.previous == before;
+            let why = if header.format.major > FORMAT.major {
+                Some(format!("it was written in format {}, which this program cannot read", header.format.major))
+            } else if header.sequence != sequence {
+                Some(format!("it says that it is entry {}: one was removed, repeated or put elsewhere", header.sequence))
+            } else if !follows {
+                Some("it does not follow the entry before: one of the two was altered, or one between them removed".to_owned())
+            } else if !body_fits {
+                Some("its content is not what its header says: it was altered".to_owned())
+            } else if header.store != entries[0].header.store {
+                Some("it belongs to another store".to_owned())
+            } else {
+                None
+            };
+            if let Some(why) = why {
+                broken = Some((at, follows || header.sequence != sequence, why));
+                break;
+            }
+            before = *hash;
+        }
+        let whole = broken.as_ref().map_or(entries.len(), |(at, ..)| *at);
+        let revisions = (0..whole).filter(|at| entries[*at].header.kind == "revision").collect();
+        let hashes = checked.into_iter().take(whole).map(|(hash, _)| hash).collect();
+        let chain = Chain { entries: &entries[..whole], hashes, revisions };
+        if let Some((at, is_here, why)) = broken {
+            // Of an entry that does not follow, the one before may be the one that was altered.
+            let first = if is_here { at } else { at.saturating_sub(1) };
+            let revisions = *chain.revision_at(first).start()..=*chain.revision_at(at).end();
+            let kind = kind_of(&entries[at]);
+            result.fail_at(revisions, format!("entry {} ({kind}): {why}", at + 1));
+        }
+        chain
+    }
+
+    pub fn head(&self) -> Option<Head> {
+        self.hashes.last().map(|hash| Head { sequence: self.hashes.len() as u64, hash: *hash })
+    }
+
+    pub fn revisions(&self) -> u64 {
+        self.revisions.len() as u64
+    }
+
+    /// The revision that was being written at an index: one more than those before it. A signature belongs to what it signs.
+    pub fn revision_at(&self, at: usize) -> RangeInclusive<u64> {
+        let before = self.revisions.partition_point(|revision| *revision < at) as u64;
+        let signs = self.entries.get(at).is_some_and(|entry| entry.header.kind == "signature");
+        let revision = if signs { before.max(1) } else { before + 1 };
+        revision..=revision
+    }
+
+    /// Who vouches for what: each signature, the list of signers as it changed, and revisions that nobody signed.
+    pub fn signatures(&self, trust: &Trust, result: &mut Verification) {
+        let mut signatures: BTreeMap<usize, HeadSignature> = BTreeMap::new();
+        let (mut leases, mut list, mut first_signer) = (BTreeMap::new(), Signers::new(trust), None);
+        let mut known: Vec<Option<bool>> = Vec::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            match &*entry.header.kind {
+                "lease" => drop(leases.insert(entry.header.run, entry.header.sequence)),
+                "signer" => match list.change(entry) {
+                    Ok(()) => drop(first_signer.get_or_insert(entry.header.sequence)),
+                    Err(why) => {
+                        result.fail_at(self.revision_at(at), format!("entry {} (signer): {why}", entry.header.sequence));
+                    }
+                },
+                "signature" => match signature_of(entry) {
+                    None => {
+                        let words = format!("entry {} (signature): it cannot be read", entry.header.sequence);
+                        result.fail_at(self.revision_at(at), words);
+                    }
+                    Some(signature) => {
+                        known.push(list.knows(&signature.key));
+                        signatures.insert(at, signature);
+                    }
+                },
+                _ => {}
+            }
+        }
+        let all: Vec<(&usize, &HeadSignature)> = signatures.iter().collect();
+        let judged: Vec<Result<(), String>> = all.par_iter().map(|(at, signature)| self.judge(**at, signature)).collect();
+
+        let (mut signed, mut last_good): (BTreeSet<usize>, usize) = (BTreeSet::new(), 0);
+        let (mut keys, mut strangers): (BTreeSet<PublicKey>, BTreeSet<PublicKey>) = Default::default();
+        for (((at, signature), judged), known) in all.iter().zip(judged).zip(known) {
+            let until = *self.revision_at(**at).end();
+            let why = match (judged, known) {
+                (Err(why), _) => Some(why),
+                (Ok(()), Some(false)) => Some(format!("it is signed by {}, who is no signer", signature.key.fingerprint())),
+                (Ok(()), _) => None,
+            };
+            match why {
+                Some(why) => {
+                    // What one signature vouched for the next one cannot take back.
+                    let from = (*self.revision_at(last_good).start()).min(until);
+                    result.fail_at(from..=until, format!("entry {} (signature): {why}", **at + 1));
+                    // A chain that was altered makes every later signature fail; one is enough.
+                    if signature.of.hash != self.hash_at(signature.of.sequence) {
+                        break;
+                    }
+                }
+                None => {
+                    if known.is_none() {
+                        strangers.insert(signature.key);
+                    }
+                    keys.insert(signature.key);
+                    signed.insert(signature.of.sequence as usize - 1);
+                    last_good = **at + 1;
+                }
+            }
+        }
+        self.unsigned(&signed, &leases, first_signer, result);
+        if !signed.is_empty() {
+            let by = list.names(&keys);
+            let strange = if strangers.is_empty() { "known " } else { "" };
+            let keys = counted(keys.len(), &format!("{strange}key"));
+            result.add(Finding::Ok, format!("{} by {keys}{by}", counted(signed.len(), "signature")));
+            if !strangers.is_empty() {
+                let words = "no list of signers stands in the log, and none was given: the signatures hold, and nobody says whose they are";
+                result.add(Finding::Remark, words);
+            }
+            let rest = self.entries.len() - last_good;
+            if rest > 0 {
+                result.add(Finding::Remark, format!("{} after the last signature, for which nobody vouches yet", entries(rest)));
+            }
+        }
+    }
+
+    fn unsigned(
+        &self,
+        signed: &BTreeSet<usize>,
+        leases: &BTreeMap<u64, Sequence>,
+        first_signer: Option<Sequence>,
+        result: &mut Verification,
+    ) {
+        let mut before = 0;
+        for (nth, at) in self.revisions.iter().enumerate().filter(|(_, at)| !signed.contains(at)) {
+            let run = self.entries[*at].header.run;
+            let begun = leases.get(&run).copied().unwrap_or(*at as u64 + 1);
+            match first_signer {
+                Some(first) if begun > first => {
+                    let number = nth as u64 + 1;
+                    result.fail_at(number..=number, format!("no signer signed it, and there are signers since entry {first}"));
+                }
+                _ => before += 1,
+            }
+        }
+        if before > 0 {
+            let why = if first_signer.is_some() { ", from before there were signers" } else { "" };
+            let verb = if before == 1 { "is" } else { "are" };
+            result.add(Finding::Remark, format!("{} {verb} not signed{why}", counted(before, "revision")));
+        }
+    }
+
+    /// Whether one signature holds for what stands in the log.
+    fn judge(&self, at: usize, signature: &HeadSignature) -> Result<(), String> {
+        let entry = &self.entries[at];
+        let of = usize::try_from(signature.of.sequence).ok().and_then(|of| of.checked_sub(1)).filter(|of| *of < at);
+        let Some(of) = of else { return Err(format!("it signs entry {}, which does not lie before it", signature.of.sequence)) };
+        if self.hashes[of] != signature.of.hash {
+            return Err(format!("it was made for another entry {}: something up to there was altered", of + 1));
+        }
+        if !signature.key.signed_head(entry.header.store, signature.of, &signature.signature) {
+            return Err("the signature does not hold".to_owned());
+        }
+        // Nothing signs the last signature of a log: so nothing in it may be free.
+        let signed = &self.entries[of].header;
+        let (ours, theirs) = (&entry.header, signed);
+        let bound =
+            (ours.run, ours.epoch, ours.time_ms, ours.format) == (theirs.run, theirs.epoch, theirs.time_ms, theirs.format);
+        match bound && signature_bytes(signature) == entry.body {
+            true => Ok(()),
+            false => Err("its header or its form is not the one that was written with what it signs".to_owned()),
+        }
+    }
+
+    fn hash_at(&self, sequence: Sequence) -> Digest {
+        let at = usize::try_from(sequence).ok().and_then(|at| at.checked_sub(1));
+        at.and_then(|at| self.hashes.get(at)).copied().unwrap_or(Head::NONE)
+    }
+
+    /// Whether the log extends what is known from elsewhere.
+    pub fn anchors(&self, anchors: &[Anchor], result: &mut Verification) {
+        for anchor in anchors {
+            let by_entry = self.hash_at(anchor.number) == anchor.hash;
+            let revision = usize::try_from(anchor.number).ok().and_then(|number| self.revisions.get(number.checked_sub(1)?));
+            let by_revision = revision.is_some_and(|at| self.hashes[*at] == anchor.hash);
+            let (number, from) = (anchor.number, &anchor.from);
+            if by_entry || by_revision {
+                let what = if by_entry { "entry" } else { "revision" };
+                result.add(Finding::Ok, format!("extends {what} {number}, known from {from}"));
+                continue;
+            }
+            let last = self.revisions().max(1);
+            if number > self.entries.len() as u64 {
+                let words =
+                    format!("{from} knows entry {number}, and the log ends after entry {}: it was cut", self.entries.len());
+                result.fail_at(last..=last + 1, words);
+            } else {
+                let until = *self.revision_at(self.hashes.len().min(number as usize - usize::from(number > 0))).end();
+                let words = format!("{from} knows another entry {number}: the log was altered up to there, or is another one");
+                result.fail_at(1..=until.max(1), words);
+            }
+        }
+    }
+
+    /// Revisions that cannot be read, or are not numbered in order.
+    pub fn numbers(&self, result: &mut Verification) {
+        let read: Vec<Option<u64>> =
+            self.revisions.par_iter().map(|at| revision_of(&self.entries[*at]).map(|revision| revision.number)).collect();
+        for (nth, number) in read.into_iter().enumerate() {
+            let expected = nth as u64 + 1;
+            let sequence = self.revisions[nth] + 1;
+            match number {
+                None => result.fail_at(expected..=expected, format!("entry {sequence}: the revision cannot be read")),
+                Some(number) if number != expected => {
+                    result.fail_at(expected..=expected, format!("entry {sequence} says that it is revision {number}"));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// The list of signers, changed as the log says.
+struct Signers<'t> {
+    now: BTreeMap<PublicKey, String>,
+    /// Names of all that ever were.
+    ever: BTreeMap<PublicKey, String>,
+    given: Option<&'t [AllowedSigner]>,
+}
+
+impl<'t> Signers<'t> {
+    fn new(trust: &'t Trust) -> Signers<'t> {
+        let given = trust.signers.as_deref();
+        let ever = given.into_iter().flatten().map(|it| (it.key, it.name.clone())).collect();
+        Signers { now: BTreeMap::new(), ever, given }
+    }
+
+    /// Whether a key is one of the list; `None` where there is neither a list nor a file.
+    fn knows(&self, key: &PublicKey) -> Option<bool> {
+        match self.given {
+            _ if !self.now.is_empty() => Some(self.now.contains_key(key)),
+            Some(given) => Some(given.iter().any(|it| it.key == *key)),
+            None => None,
+        }
+    }
+
+    /// The same rules as those of the fold, without its leases.
+    fn change(&mut self, entry: &Entry) -> Result<(), String> {
+        let change = signer_of(entry).ok_or("it cannot be read")?;
+        let header = &entry.header;
+        let after = Head { sequence: header.sequence.saturating_sub(1), hash: header.previous };
+        let holds = change_is_signed(header.store, after, &change);
+        if holds == Some(false) {
+            return Err("the signature of this change of the signers does not hold".into());
+        }
+        if self.now.is_empty() {
+            let trusted = self.given.is_none_or(|given| given.iter().any(|it| it.key == change.key));
+            if !trusted {
+                return Err(format!("the first signer, {}, is not one of those that were given", change.key.fingerprint()));
+            }
+        } else {
+            let by = change.by.map(|(key, _)| key).ok_or("no signer agreed to this change of the signers")?;
+            if !self.now.contains_key(&by) {
+                return Err(format!("{} was no signer when it changed the signers", by.fingerprint()));
+            }
+        }
+        // What has no effect in the fold is no failure: it is void, and said to be.
+        match change.action {
+            SignerAction::Add => {
+                self.ever.entry(change.key).or_insert_with(|| change.name.clone());
+                self.now.entry(change.key).or_insert(change.name);
+            }
+            SignerAction::Remove if self.now.len() > 1 => drop(self.now.remove(&change.key)),
+            SignerAction::Remove => {}
+        }
+        Ok(())
+    }
+
+    fn names(&self, keys: &BTreeSet<PublicKey>) -> String {
+        let names: Vec<&str> = keys.iter().filter_map(|key| Some(self.ever.get(key)?.as_str())).collect();
+        if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) }
+    }
+}
+
+/// A kind as it may be shown: it comes from the log.
+fn kind_of(entry: &Entry) -> String {
+    entry.header.kind.chars().filter(char::is_ascii_alphanumeric).take(20).collect()
+}
+
+pub(super) fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+pub(super) fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".into() } else { format!("{count} entries") }
+}
