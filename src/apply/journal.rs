@@ -82,6 +82,18 @@ impl Journal {
         self.inner.run.unsettled()
     }
 
+    /// Until when, by this process's clock, a byte of an unsettled call may still leave its writer.
+    pub fn leaves_until(&self, open: &OpenIntent) -> Duration {
+        self.inner.run.leaves_until(open)
+    }
+
+    /// Makes sure that the run holds its lease for a call of this length.
+    ///
+    /// Errors: it does not, or nobody knows; then no call may leave.
+    pub async fn last_for(&self, call: Duration) -> Result<(), Box<Diagnostic>> {
+        self.inner.run.last_for(call).await
+    }
+
     /// Writes an intent down; durable when it returns. No call leaves before.
     pub async fn open(&self, intent: Intent) -> Result<OperationId, Box<Diagnostic>> {
         let operation = intent.operation;

@@ -134,7 +134,9 @@ impl Performer {
         let started = self.world.clock.elapsed();
         let id = self.journal.operation();
         self.journal.open(intent(id, operation, ids_before)).await.map_err(Trouble::Broken)?;
-        let settled = self.call_until_settled(step, lane, operation, &call(id, operation)).await;
+        // Counted from before the intent was sent: whoever recovers counts from when it is seen, which is later.
+        let deadline = started + operation.not_after;
+        let settled = self.call_until_settled(step, lane, operation, &call(id, operation), deadline).await;
         let took = self.world.clock.elapsed().saturating_sub(started);
         match settled {
             Settled::Done(answer) => {
@@ -149,6 +151,7 @@ impl Performer {
                 self.close(id, result, took, Vec::new()).await?;
                 Ok(Err(error))
             }
+            Settled::Broken(diagnostic) => Err(Trouble::Broken(diagnostic)),
             Settled::Unknown(why) => {
                 let provider = operation.kind.provider();
                 Err(Trouble::Unknown(Box::new(unknown(&operation.address, provider, &why))))
@@ -168,12 +171,26 @@ impl Performer {
     }
 
     /// Calls, and calls again while it is certain that nothing happened; looks where it is not.
-    async fn call_until_settled(&self, step: &StepName, lane: &Lane, operation: &Operation, call: &Call) -> Settled {
-        let deadline = self.world.clock.elapsed() + operation.not_after;
+    async fn call_until_settled(
+        &self,
+        step: &StepName,
+        lane: &Lane,
+        operation: &Operation,
+        call: &Call,
+        deadline: Duration,
+    ) -> Settled {
         let (mut failed, mut throttled) = (0, 0);
         loop {
-            let rest = deadline.saturating_sub(self.world.clock.elapsed());
-            let error = match self.call_once(lane, call, rest).await {
+            let rest = || deadline.saturating_sub(self.world.clock.elapsed());
+            // Who has lost its lease can write nothing, and so may send nothing.
+            if let Err(lost) = self.journal.last_for(rest()).await {
+                return Settled::Broken(lost);
+            }
+            // Its time was over before it could be sent: it comes back as a new operation.
+            if rest().is_zero() {
+                return Settled::Not(CallError::Throttled { after: None });
+            }
+            let error = match self.call_once(lane, call, rest()).await {
                 Ok(answer) => {
                     lane.gate.succeeded();
                     return Settled::Done(answer);
@@ -332,6 +349,8 @@ enum Settled {
     /// Certainly not done.
     Not(CallError),
     Unknown(String),
+    /// The run may not call any more; what it sent before is unknown.
+    Broken(Box<Diagnostic>),
 }
 
 /// What looking for a call's effect showed.

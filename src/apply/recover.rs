@@ -41,9 +41,6 @@ impl Recovered {
 /// How recovery goes.
 #[derive(Clone, Debug)]
 pub struct RecoverOptions {
-    /// The run that wrote the intents is known to be dead, as its lock was free: then no byte of its calls can leave any more.
-    /// Otherwise each intent's `not_after` is waited for in full.
-    pub writer_is_dead: bool,
     /// Settings of provider instances, as the program gives them now.
     pub providers: Vec<DesiredProvider>,
 }
@@ -64,7 +61,7 @@ pub async fn recover(
     for open in journal.unsettled() {
         let task = Task {
             connection: connection(&open.intent, schemas, &*connect, options),
-            wait: settle_time(&open.intent, schemas, options),
+            wait: journal.leaves_until(&open).saturating_sub(world.clock.elapsed()) + listing_time(&open.intent, schemas),
             open,
             journal: journal.clone(),
             world: world.clone(),
@@ -101,13 +98,11 @@ fn connection(
 }
 
 /// How long it takes until a call that reached the platform is sure to be seen there.
-fn settle_time(intent: &Intent, schemas: &Schemas, options: &RecoverOptions) -> Duration {
-    let listing = match schemas.kind(&intent.kind).map(|kind| kind.recovery) {
+fn listing_time(intent: &Intent, schemas: &Schemas) -> Duration {
+    match schemas.kind(&intent.kind).map(|kind| kind.recovery) {
         Some(Recovery::Tagged { settle } | Recovery::Opaque { settle }) => settle,
         Some(Recovery::Keyed { .. } | Recovery::Named | Recovery::Put) | None => Duration::ZERO,
-    };
-    let leaving = if options.writer_is_dead { Duration::ZERO } else { intent.not_after };
-    leaving + listing
+    }
 }
 
 struct Task {

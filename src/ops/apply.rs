@@ -19,7 +19,7 @@ pub use crate::plan::Half;
 use crate::plan::check_fits;
 use crate::providers::registry;
 use crate::state::log::Revealed;
-use crate::state::{Body, JudgedPolicy, Revision, Run, RunHeader, Settlement};
+use crate::state::{Begun, Body, JudgedPolicy, Revision, Run, RunHeader, Settlement};
 
 /// How to apply.
 #[derive(Clone, Debug)]
@@ -61,7 +61,7 @@ pub async fn settle(
     let world = workspace.settings.world.clone();
     let journal = Journal::new(run, world.clone());
     let connect: Arc<dyn Connect> = connections.clone();
-    let options = RecoverOptions { writer_is_dead: true, providers };
+    let options = RecoverOptions { providers };
     let settled = apply::recover(&journal, &workspace.schemas, connect, &world, &options).await;
     let settled = settled.map_err(|it| workspace.fail(it))?;
     let changed = settled.iter().any(|it| matches!(it.how, Settlement::Adopted | Settlement::Repeated));
@@ -207,14 +207,21 @@ fn written(change: &crate::model::Change) -> Vec<Address> {
 async fn begin(workspace: &mut Workspace, header: RunHeader, wait: Duration) -> Result<Run, Failure> {
     let clock = workspace.settings.world.clock.clone();
     let until = clock.elapsed() + wait;
+    let mut pause = Duration::from_millis(100);
     loop {
-        match workspace.state.begin(header.clone()).await {
-            Ok(run) => return Ok(run),
-            Err(diagnostic) if diagnostic.code == Code::Locked && clock.elapsed() < until => {
-                clock.sleep(Duration::from_millis(250)).await;
-            }
+        let held = match workspace.state.try_begin(&header).await {
+            Ok(Begun::Run(run)) => return Ok(run),
+            Ok(Begun::Held(held)) => held,
             Err(diagnostic) => return Err(workspace.fail(diagnostic)),
+        };
+        // One that shows no life is waited for as long as its lease lasts, also by who did not ask to wait: it is no longer than
+        // that, and it ends at once if the holder lives after all.
+        if clock.elapsed() >= until && !held.holder.life.is_silent() {
+            let what = format!("{}/{}", workspace.project.program.stack.name, workspace.environment);
+            return Err(workspace.fail(held.refusal(&what)));
         }
+        clock.sleep(pause).await;
+        pause = (pause * 3 / 2).min(Duration::from_secs(1));
     }
 }
 

@@ -6,12 +6,14 @@
 
 pub mod contract;
 mod crypt;
+mod holder;
 pub mod keys;
 pub mod log;
 mod run;
 pub mod sign;
 pub mod store;
 pub mod view;
+mod watch;
 mod words;
 
 #[cfg(test)]
@@ -20,14 +22,17 @@ pub(crate) mod tests;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
+pub use holder::{Held, Holder, Life};
 pub use log::{
     Body, Intent, IntentCall, JudgedPolicy, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, RunHeader,
     RunResult, Settled, Settlement, Signer, SignerAction, SignerChange, Write,
 };
-pub use run::Run;
+pub use run::{Begun, Run};
 pub use view::{ActiveRun, OpenIntent, View};
+pub use watch::{HEARTBEAT, LEASE};
 
 use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
 use crate::model::{Code, Diagnostic, Digest, Value};
@@ -37,11 +42,13 @@ use crypt::{KeyRing, Vault};
 use sign::SigningKey;
 use store::embedded::Embedded;
 use store::memory::Memory;
+use watch::Watch;
 
 /// One environment's state, folded.
 pub struct State {
     shared: Arc<Shared>,
     view: Arc<View>,
+    watch: Watch,
 }
 
 /// What all uses of one log have in common.
@@ -85,7 +92,7 @@ impl State {
             signing: OnceLock::new(),
             snapshot_at: AtomicU64::new(0),
         };
-        State { shared: Arc::new(shared), view: Arc::default() }
+        State::seen(Arc::new(shared), View::default())
     }
 
     /// Revisions of this process are signed with that key from now on. The first key that is given stays.
@@ -103,7 +110,7 @@ impl State {
             signing: OnceLock::from(key),
             snapshot_at: AtomicU64::new(self.shared.snapshot_at.load(Ordering::Relaxed)),
         };
-        State { shared: Arc::new(shared), view: self.view }
+        State { shared: Arc::new(shared), view: self.view, watch: self.watch }
     }
 
     /// The key that revisions of this process are signed with.
@@ -126,7 +133,7 @@ impl State {
             signing: OnceLock::new(),
             snapshot_at: AtomicU64::new(0),
         };
-        State { shared: Arc::new(shared), view: Arc::default() }
+        State::seen(Arc::new(shared), View::default())
     }
 
     async fn with(store: Arc<dyn Store>, ring: KeyRing, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
@@ -154,12 +161,19 @@ impl State {
             if let Some(begun) = shared.trusted(&snapshot, entries.first()) {
                 let view = shared.fold(begun, rest)?;
                 shared.snapshot_at.store(snapshot.head.sequence, Ordering::Relaxed);
-                return Ok(State { shared, view: Arc::new(view) });
+                return Ok(State::seen(shared, view));
             }
         }
         let entries = shared.read(1).await?;
         let view = shared.fold(View::default(), &entries)?;
-        Ok(State { shared, view: Arc::new(view) })
+        Ok(State::seen(shared, view))
+    }
+
+    /// With a view that has just been read.
+    fn seen(shared: Arc<Shared>, view: View) -> State {
+        let mut watch = Watch::default();
+        watch.look(&view, shared.world.clock.elapsed());
+        State { shared, view: Arc::new(view), watch }
     }
 
     pub fn view(&self) -> &View {
@@ -191,6 +205,7 @@ impl State {
             let view = self.shared.fold(View::clone(&self.view), &entries)?;
             self.view = Arc::new(view);
         }
+        self.watch.look(&self.view, self.shared.world.clock.elapsed());
         Ok(())
     }
 
@@ -199,14 +214,32 @@ impl State {
     ///
     /// Errors: [`Code::Locked`] naming the holder where a living run holds one of them, and those of [`State::open`].
     pub async fn begin(&mut self, header: RunHeader) -> Result<Run, Box<Diagnostic>> {
+        match self.try_begin(&header).await? {
+            Begun::Run(run) => Ok(run),
+            Begun::Held(held) => Err(held.refusal(&self.shared.environment)),
+        }
+    }
+
+    /// As [`State::begin`], for whoever may wait: a holder is an answer, not an error. A holder whose store cannot tell whether it
+    /// lives is taken over once this `State` has seen no sign of life for [`LEASE`], so the same one has to be asked again.
+    pub async fn try_begin(&mut self, header: &RunHeader) -> Result<Begun, Box<Diagnostic>> {
         run::begin(self, header).await
     }
 
-    /// Ends the lease of a run without asking it (`lock release`). What it still writes is void.
+    /// The runs that hold addresses, by number.
+    pub async fn holders(&self) -> Result<Vec<Holder>, Box<Diagnostic>> {
+        let mut all = Vec::new();
+        for active in self.view.active.values() {
+            all.push(self.shared.holder(&self.watch, &self.view, active).await?);
+        }
+        Ok(all)
+    }
+
+    /// Ends the lease of a run without asking it (`lock release`): who does it, and why. What the run still writes is void.
     ///
     /// Errors: [`Code::Usage`] where the run holds nothing.
-    pub async fn release(&mut self, run: u64, reason: &str) -> Result<(), Box<Diagnostic>> {
-        run::release(self, run, reason).await
+    pub async fn release(&mut self, run: u64, who: &str, reason: &str) -> Result<(), Box<Diagnostic>> {
+        run::release(self, run, who, reason).await
     }
 
     /// Encrypts bytes (a plan file) under the state's key, bound to `label` and this environment; the key is made if there is none.
@@ -439,6 +472,19 @@ impl Shared {
             return Err(words::store(&StoreError::Damaged { place: self.store.place(), what }));
         }
         Ok(view)
+    }
+
+    async fn holder(&self, watch: &Watch, view: &View, active: &Arc<ActiveRun>) -> Result<Holder, Box<Diagnostic>> {
+        let store = self.store.liveness(&active.lease.hold).await.map_err(|error| words::store(&error))?;
+        let now_ms = self.world.clock.now().as_millisecond();
+        let age = |since_ms: i64| Duration::from_millis(u64::try_from(now_ms.saturating_sub(since_ms)).unwrap_or(0));
+        let running = age(active.since_ms);
+        Ok(Holder {
+            life: watch.life(active, store, age(active.last_ms), self.world.clock.elapsed()),
+            left: holder::left(view, active, running),
+            active: active.clone(),
+            running,
+        })
     }
 
     fn unreadable(&self, error: &WireError, entry: &Entry, view: &View) -> Box<Diagnostic> {

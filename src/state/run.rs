@@ -1,30 +1,43 @@
 //! One run's right to write: a lease in the log, and a mark of life beside it.
 
+mod begin;
+mod heart;
+
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex as SyncMutex};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::contract::{Entry, FORMAT, Head, Header, Hold, Liveness, Sequence, StoreError, StoreId};
-use super::log::wire::encode;
-use super::log::{Body, Genesis, Lease, Revision, RunHeader};
-use super::view::fold::overlap;
+pub use begin::Begun;
+pub(super) use begin::{begin, release};
+
+use self::heart::Heart;
+use super::contract::{Entry, FORMAT, Head, Header, Hold, Sequence, StoreError, StoreId};
+use super::log::wire::{decode, encode};
+use super::log::{Body, Revision};
 use super::view::{OpenIntent, View};
-use super::{Shared, State, view, words};
-use crate::model::{Address, Code, Diagnostic, Digest};
+use super::watch::{HEARTBEAT, LEASE, Watch};
+use super::{Held, Shared, view, words};
+use crate::model::wire::{Reading, Wire};
+use crate::model::{Address, Diagnostic, Digest};
+use crate::world::World;
 
 /// How many entries are always folded, rather than derived from. A larger state allows half as many as it has records.
 const TAIL: u64 = 256;
 
-/// How often an append is tried while others write.
-const TRIES: usize = 64;
+/// How long an append is tried while others write.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A run that holds its addresses. Cheap to clone; all clones are one run. The lease ends with [`Run::finish`], with
-/// [`Run::release`], or, for whoever comes next, with the process or the last clone.
+/// [`Run::release`], or, for whoever comes next, with the process or the last clone: at once where the store can tell that, else
+/// when no entry of it has come for [`LEASE`].
 #[derive(Clone)]
 pub struct Run {
     inner: Arc<Inner>,
+    /// Says now and then that the run lives, where its store cannot tell. Ends with the last clone.
+    heart: Arc<Heart>,
 }
 
 struct Inner {
@@ -33,14 +46,31 @@ struct Inner {
     epoch: Sequence,
     begun: Arc<View>,
     unsettled: Vec<Arc<OpenIntent>>,
+    /// What was seen of others up to the beginning of the run.
+    watch: Watch,
     ledger: Mutex<Ledger>,
     hold: SyncMutex<Option<Box<dyn Hold>>>,
+    /// Its lease ends by time, unless an entry comes.
+    expires: bool,
 }
 
 /// The view as this run has it, and how to say something that follows it.
 struct Ledger {
     view: View,
     over: bool,
+    /// When the last entry was sent that is durable now: from then on counts the lease.
+    renewed: Duration,
+    /// Who took it over, and why, once that is known.
+    taken: Option<Taken>,
+}
+
+/// How a run lost its lease.
+#[derive(Clone, Debug)]
+pub(super) struct Taken {
+    /// The run that took over; 0 where a person released the lock.
+    pub by: u64,
+    pub who: String,
+    pub reason: String,
 }
 
 impl Run {
@@ -65,6 +95,29 @@ impl Run {
         self.inner.unsettled.clone()
     }
 
+    /// Until when, by this process's clock, a byte of an unsettled call may still leave its writer: not at all where that is known to
+    /// be gone, else its `not_after` from when this process first saw the intent.
+    pub fn leaves_until(&self, open: &OpenIntent) -> Duration {
+        self.inner.watch.leaves_until(open, self.inner.now())
+    }
+
+    /// Makes sure that the lease lasts for a call of this length, and renews it first where it does not. Heartbeats go on during a
+    /// call that takes longer than half of a lease, and recovery waits its `not_after` in full: so it need not be longer.
+    ///
+    /// Errors: as [`Run::append`]. Then no call may leave.
+    pub async fn last_for(&self, call: Duration) -> Result<(), Box<Diagnostic>> {
+        let inner = &*self.inner;
+        if !inner.expires {
+            return Ok(());
+        }
+        let mut ledger = inner.ledger.lock().await;
+        let left = (ledger.renewed + LEASE).saturating_sub(inner.now());
+        if inner.holds(&ledger) && left > call.min(LEASE / 2) {
+            return Ok(());
+        }
+        inner.append_to(&mut ledger, vec![Body::Renew { addresses: Vec::new() }]).await.map(drop)
+    }
+
     /// Appends, durable before it returns, and gives the place of each. Entries of other runs may lie between earlier ones and these.
     ///
     /// Errors: [`Code::Locked`] where the lease was lost, [`Code::StateUnavailable`], [`Code::DamagedState`]. Nothing is written then.
@@ -73,33 +126,30 @@ impl Run {
             return Ok(Vec::new());
         }
         let mut ledger = self.inner.ledger.lock().await;
-        self.append_to(&mut ledger, bodies).await
+        self.inner.append_to(&mut ledger, bodies).await
     }
 
     /// Leases more addresses, such as those of instances whose keys became known during the run.
     ///
     /// Errors: [`Code::Locked`] naming the holder where another run holds one of them; nothing is leased then.
     pub async fn lease_more(&self, addresses: Vec<Address>) -> Result<(), Box<Diagnostic>> {
-        let Inner { shared, number, .. } = &*self.inner;
+        let Inner { shared, number, watch, .. } = &*self.inner;
         let mut ledger = self.inner.ledger.lock().await;
         let wanted: BTreeSet<Address> = addresses.iter().cloned().collect();
-        self.append_to(&mut ledger, vec![Body::Renew { addresses }]).await.map_err(|error| {
-            let holder = ledger.view.holder_of(*number, &wanted);
-            match holder {
-                None => error,
-                Some((holder, address)) => {
-                    let now_ms = shared.world.clock.now().as_millisecond();
-                    words::locked(&shared.environment, holder, &address, now_ms, true)
-                }
+        let Err(error) = self.inner.append_to(&mut ledger, vec![Body::Renew { addresses }]).await else { return Ok(()) };
+        match ledger.view.holder_of(*number, &wanted) {
+            None => Err(error),
+            Some((active, address)) => {
+                let holder = shared.holder(watch, &ledger.view, active).await?;
+                Err(words::locked(&shared.environment, &Held { holder, address }))
             }
-        })?;
-        Ok(())
+        }
     }
 
     /// Appends the revision and gives the addresses back; the answer is the revision's number.
     pub async fn finish(&self, revision: Revision) -> Result<u64, Box<Diagnostic>> {
         let mut ledger = self.inner.ledger.lock().await;
-        self.append_to(&mut ledger, vec![Body::Revision(Arc::new(revision))]).await?;
+        self.inner.append_to(&mut ledger, vec![Body::Revision(Arc::new(revision))]).await?;
         ledger.over = true;
         self.let_go();
         self.derive(&ledger.view).await;
@@ -109,53 +159,21 @@ impl Run {
     /// Gives the addresses back without a revision: nothing was changed.
     pub async fn release(&self) -> Result<(), Box<Diagnostic>> {
         let mut ledger = self.inner.ledger.lock().await;
-        self.append_to(&mut ledger, vec![Body::Release]).await?;
+        self.inner.append_to(&mut ledger, vec![Body::Release]).await?;
         ledger.over = true;
         self.let_go();
         Ok(())
     }
 
-    fn let_go(&self) {
-        drop(self.inner.hold.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+    /// As a process that is stopped: it says no longer that it lives, and believes that it does.
+    #[cfg(test)]
+    pub(crate) fn freeze(&self) {
+        self.heart.stop();
     }
 
-    async fn append_to(&self, ledger: &mut Ledger, bodies: Vec<Body>) -> Result<Vec<Sequence>, Box<Diagnostic>> {
-        let Inner { shared, number, epoch, .. } = &*self.inner;
-        for _ in 0..TRIES {
-            let holds = ledger.view.active.get(number).is_some_and(|active| active.epoch == *epoch);
-            if ledger.over || !holds {
-                return Err(words::lost(&shared.environment, *number));
-            }
-            let time_ms = shared.world.clock.now().as_millisecond();
-            let mut bodies: Vec<Body> = bodies.iter().map(|body| numbered(body, &ledger.view, *number, time_ms)).collect();
-            let asked = bodies.len();
-            shared.agree(&ledger.view, &mut bodies);
-            if let Some(why) = bodies.iter().find_map(|body| ledger.view.refuses(*number, body)) {
-                return Err(words::store(&StoreError::Misuse(why)));
-            }
-            let writer = Writer { run: *number, epoch: *epoch, time_ms };
-            let mut entries = writer.entries(shared, &ledger.view, &bodies)?;
-            if let Some((signature, entry)) = writer.signed(shared, &ledger.view, entries.last())? {
-                bodies.push(signature);
-                entries.push(entry);
-            }
-            match shared.store.append(ledger.view.head, entries.clone()).await {
-                Ok(_) => {
-                    for (entry, body) in entries.iter().zip(bodies) {
-                        ledger.view.fold(&entry.header, entry.head(), body);
-                    }
-                    return Ok(entries.iter().take(asked).map(|entry| entry.header.sequence).collect());
-                }
-                Err(StoreError::Moved { .. }) => {
-                    let head = ledger.view.head.expect("a run has begun with an entry");
-                    let news = shared.read_after(head).await?;
-                    let before = std::mem::take(&mut ledger.view);
-                    ledger.view = shared.fold(before, &news)?;
-                }
-                Err(error) => return Err(words::store(&error)),
-            }
-        }
-        Err(words::store(&StoreError::Moved { head: None }))
+    fn let_go(&self) {
+        self.heart.stop();
+        drop(self.inner.hold.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
     }
 
     /// Keeps a snapshot and brings the index up, where the log has become long since the last time: so both cost a part of what
@@ -173,6 +191,105 @@ impl Run {
         {
             let _ = view::index::extend(&dir, &news);
         }
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Duration {
+        self.shared.world.clock.elapsed()
+    }
+
+    /// As far as it has read.
+    fn holds(&self, ledger: &Ledger) -> bool {
+        !ledger.over && ledger.view.active.get(&self.number).is_some_and(|active| active.epoch == self.epoch)
+    }
+
+    async fn append_to(&self, ledger: &mut Ledger, bodies: Vec<Body>) -> Result<Vec<Sequence>, Box<Diagnostic>> {
+        let Inner { shared, number, epoch, .. } = self;
+        let mut race = Race::new(&shared.world);
+        loop {
+            if !self.holds(ledger) {
+                return Err(words::lost(&shared.environment, *number, ledger.taken.as_ref()));
+            }
+            let time_ms = shared.world.clock.now().as_millisecond();
+            let mut bodies: Vec<Body> = bodies.iter().map(|body| numbered(body, &ledger.view, *number, time_ms)).collect();
+            let asked = bodies.len();
+            shared.agree(&ledger.view, &mut bodies);
+            if let Some(why) = bodies.iter().find_map(|body| ledger.view.refuses(*number, body)) {
+                return Err(words::store(&StoreError::Misuse(why)));
+            }
+            let writer = Writer { run: *number, epoch: *epoch, time_ms };
+            let mut entries = writer.entries(shared, &ledger.view, &bodies)?;
+            if let Some((signature, entry)) = writer.signed(shared, &ledger.view, entries.last())? {
+                bodies.push(signature);
+                entries.push(entry);
+            }
+            // Before it is sent: whoever sees the entry counts from later on.
+            let sent = self.now();
+            match shared.store.append(ledger.view.head, entries.clone()).await {
+                Ok(_) => {
+                    ledger.renewed = sent;
+                    for (entry, body) in entries.iter().zip(bodies) {
+                        ledger.view.fold(&entry.header, entry.head(), body);
+                    }
+                    return Ok(entries.iter().take(asked).map(|entry| entry.header.sequence).collect());
+                }
+                Err(StoreError::Moved { .. }) => {
+                    let head = ledger.view.head.expect("a run has begun with an entry");
+                    let news = shared.read_after(head).await?;
+                    ledger.taken = ledger.taken.take().or_else(|| taken(&news, *number));
+                    // Folded aside: a run whose news could not be read has not forgotten what it knew.
+                    ledger.view = shared.fold(ledger.view.clone(), &news)?;
+                    race.lost().await?;
+                }
+                Err(error) => return Err(words::store(&error)),
+            }
+        }
+    }
+}
+
+/// Who of these entries took the lease of a run.
+fn taken(news: &[Entry], run: u64) -> Option<Taken> {
+    let mut reading = Reading::new(Wire::inside_sealed());
+    news.iter().filter(|entry| entry.header.kind == "takeover").find_map(|entry| {
+        match decode("takeover", &entry.body, &View::default(), &mut reading) {
+            Ok(Body::Takeover(it)) if it.run == run => {
+                Some(Taken { by: entry.header.run, who: it.who.unwrap_or_default(), reason: it.reason })
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Appends that are tried again since somebody else was first: at once a few times, then after pauses that grow and differ from
+/// writer to writer, so that nobody is always the second.
+struct Race<'w> {
+    world: &'w World,
+    until: Duration,
+    lost: u32,
+}
+
+impl Race<'_> {
+    fn new(world: &World) -> Race<'_> {
+        Race { world, until: world.clock.elapsed() + PATIENCE, lost: 0 }
+    }
+
+    /// Waits for the next try.
+    ///
+    /// Errors: it has been tried for [`PATIENCE`].
+    async fn lost(&mut self) -> Result<(), Box<Diagnostic>> {
+        self.lost += 1;
+        if self.world.clock.elapsed() >= self.until {
+            return Err(words::store(&StoreError::Moved { head: None }));
+        }
+        if self.lost > 2 {
+            let mut bytes = [0; 2];
+            self.world.random.fill(&mut bytes);
+            let longest = 2000 << (self.lost - 2).min(7);
+            let share = u64::from(u16::from_le_bytes(bytes));
+            self.world.clock.sleep(Duration::from_micros(longest * share / u64::from(u16::MAX))).await;
+        }
+        Ok(())
     }
 }
 
@@ -242,118 +359,4 @@ impl Writer {
         *head = entry.head();
         Ok(entry)
     }
-}
-
-pub(super) async fn begin(state: &mut State, header: RunHeader) -> Result<Run, Box<Diagnostic>> {
-    for _ in 0..TRIES {
-        state.refresh().await?;
-        state.shared.refuse_unsigned(&state.view)?;
-        if let Some(run) = try_begin(state, &header).await? {
-            return Ok(run);
-        }
-    }
-    Err(words::store(&StoreError::Moved { head: None }))
-}
-
-/// `None` where somebody else wrote meanwhile.
-async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Run>, Box<Diagnostic>> {
-    let shared = state.shared.clone();
-    let view = &*state.view;
-    let now_ms = shared.world.clock.now().as_millisecond();
-    let mut wanted: BTreeSet<Address> = header.addresses.iter().cloned().collect();
-    let dead = dead_runs(&shared, view, &wanted, now_ms).await?;
-    let unsettled = unsettled(view, &dead);
-    wanted.extend(unsettled.iter().map(|open| open.intent.address.clone()));
-
-    let number = view.run + 1;
-    let mut bodies = Vec::new();
-    if view.genesis.is_none() {
-        bodies.push(Body::Genesis(genesis(&shared, header)?));
-    }
-    let takeover = |run: &u64| Body::Takeover { run: *run, reason: "its process is gone".into() };
-    bodies.extend(dead.iter().map(takeover));
-    let hold: String = shared.world.random_id().iter().map(|byte| format!("{byte:02x}")).collect();
-    let header = RunHeader { addresses: wanted.into_iter().collect(), ..header.clone() };
-    bodies.push(Body::Lease(Lease { run: number, header, hold: hold.clone() }));
-
-    let writer = Writer { run: number, epoch: 0, time_ms: now_ms };
-    let entries = writer.entries(&shared, view, &bodies)?;
-    let held = shared.store.hold(&hold).await.map_err(|error| words::store(&error))?;
-    match shared.store.append(view.head, entries.clone()).await {
-        Err(StoreError::Moved { .. }) => return Ok(None),
-        Err(error) => return Err(words::store(&error)),
-        Ok(_) => {}
-    }
-    let mut view = std::mem::take(&mut state.view);
-    let latest = Arc::make_mut(&mut view);
-    for (entry, body) in entries.iter().zip(bodies) {
-        latest.fold(&entry.header, entry.head(), body);
-    }
-    state.view = view.clone();
-    let epoch = entries.last().expect("a lease was appended").header.sequence;
-    let ledger = Mutex::new(Ledger { view: View::clone(&view), over: false });
-    let inner = Inner { shared, number, epoch, begun: view, unsettled, ledger, hold: SyncMutex::new(Some(held)) };
-    Ok(Some(Run { inner: Arc::new(inner) }))
-}
-
-/// Runs that hold addresses and are gone. A living one that holds one of `wanted` is in the way.
-async fn dead_runs(
-    shared: &Shared,
-    view: &View,
-    wanted: &BTreeSet<Address>,
-    now_ms: i64,
-) -> Result<BTreeSet<u64>, Box<Diagnostic>> {
-    let mut dead = BTreeSet::new();
-    for (number, active) in &view.active {
-        let liveness = shared.store.liveness(&active.lease.hold).await.map_err(|error| words::store(&error))?;
-        match overlap(&active.addresses, wanted) {
-            _ if liveness == Liveness::Dead => drop(dead.insert(*number)),
-            None => {}
-            Some(address) => {
-                return Err(words::locked(&shared.environment, active, address, now_ms, liveness == Liveness::Alive));
-            }
-        }
-    }
-    Ok(dead)
-}
-
-/// Open intents that no living run holds, in the order in which they were opened.
-fn unsettled(view: &View, dead: &BTreeSet<u64>) -> Vec<Arc<OpenIntent>> {
-    let living: Vec<_> = view.active.iter().filter(|(number, _)| !dead.contains(number)).collect();
-    let is_held = |address: &Address| living.iter().any(|(_, active)| active.covers(address));
-    let in_order = view.open_at.values().filter_map(|operation| view.open.get(operation));
-    in_order.filter(|open| !is_held(&open.intent.address)).cloned().collect()
-}
-
-fn genesis(shared: &Shared, header: &RunHeader) -> Result<Genesis, Box<Diagnostic>> {
-    let keys = shared.ring.get_or_make().map_err(|error| words::store(&error))?;
-    Ok(Genesis {
-        store: StoreId(shared.world.random_id()),
-        environment: shared.environment.clone(),
-        engine: header.engine.clone(),
-        key: keys.id(),
-    })
-}
-
-pub(super) async fn release(state: &mut State, run: u64, reason: &str) -> Result<(), Box<Diagnostic>> {
-    for _ in 0..TRIES {
-        state.refresh().await?;
-        let shared = state.shared.clone();
-        if !state.view.active.contains_key(&run) {
-            let holders: Vec<String> = state.view.active.keys().map(u64::to_string).collect();
-            let held =
-                if holders.is_empty() { "no run holds anything".into() } else { format!("held by run {}", holders.join(", ")) };
-            return Err(Box::new(Code::Usage.error(format!("run {run} holds nothing in {}", shared.environment)).note(held)));
-        }
-        let time_ms = shared.world.clock.now().as_millisecond();
-        let bodies = [Body::Takeover { run, reason: reason.to_owned() }];
-        let writer = Writer { run: 0, epoch: 0, time_ms };
-        let entries = writer.entries(&shared, &state.view, &bodies)?;
-        match shared.store.append(state.view.head, entries).await {
-            Ok(_) => return state.refresh().await,
-            Err(StoreError::Moved { .. }) => {}
-            Err(error) => return Err(words::store(&error)),
-        }
-    }
-    Err(words::store(&StoreError::Moved { head: None }))
 }

@@ -1,6 +1,7 @@
 //! What state promises to those who apply, on the memory store and on disk.
 
 mod kill;
+mod leases;
 mod signing;
 
 use std::collections::BTreeMap;
@@ -294,11 +295,11 @@ async fn a_run_whose_lock_was_released_writes_nothing_more() {
     let mut state = on_disk().await;
     let run = state.begin(header(&["local.value.a"])).await.expect("a run");
     let mut other = state.again().await.expect("another process");
-    other.release(1, "it hangs").await.expect("the lock is released");
+    other.release(1, "mlopez", "it hangs").await.expect("the lock is released");
     let late = intent(1, "local.value.a", Fields::new());
     let refused = run.append(vec![Body::Intent(Box::new(late))]).await.expect_err("it lost its lease");
     assert_eq!(refused.code, Code::Locked);
-    assert_eq!(other.release(1, "again").await.expect_err("it holds nothing").code, Code::Usage);
+    assert_eq!(other.release(1, "mlopez", "again").await.expect_err("it holds nothing").code, Code::Usage);
     state.refresh().await.expect("all is read");
     assert!(state.view().open.is_empty() && state.view().active.is_empty());
 }

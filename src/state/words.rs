@@ -1,12 +1,16 @@
 //! What people read when state cannot be used.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::contract::{FORMAT, StoreError};
+use super::holder::{Held, Holder, Life};
+use super::run::Taken;
 use super::sign::PublicKey;
-use super::view::{ActiveRun, View};
+use super::view::View;
+use super::watch::LEASE;
 use crate::model::wire::WireError;
-use crate::model::{Address, Code, Diagnostic};
+use crate::model::{Code, Diagnostic};
 
 pub fn store(error: &StoreError) -> Box<Diagnostic> {
     Box::new(match error {
@@ -93,33 +97,75 @@ fn no_key(key: &KeyFacts<'_>) -> Box<Diagnostic> {
     )
 }
 
-/// Somebody else is applying. `now_ms` is this machine's clock, for the words only.
-pub fn locked(environment: &str, holder: &ActiveRun, address: &Address, now_ms: i64, alive: bool) -> Box<Diagnostic> {
-    let header = &holder.lease.header;
-    let run = holder.lease.run;
-    let by = match &header.plan {
-        Some(plan) => format!("run {run} by {}, plan {plan}", header.who),
-        None => format!("run {run} by {}", header.who),
+/// Somebody else is applying. `what` names the environment, with its stack where that is known.
+pub fn locked(what: &str, held: &Held) -> Box<Diagnostic> {
+    let Holder { active, life, .. } = &held.holder;
+    let header = &active.lease.header;
+    let gone = match life {
+        Life::Alive { beats: false, .. } | Life::Gone => "for a holder that hangs".to_owned(),
+        Life::Alive { beats: true, .. } | Life::Silent { .. } => {
+            format!("for a holder that is gone (no sign of life for {} s)", LEASE.as_secs())
+        }
     };
-    let since = jiff::Timestamp::from_millisecond(holder.since_ms)
-        .map_or_else(|_| "an unknown time".into(), |since| since.strftime("%H:%M:%S UTC").to_string());
-    let lives = if alive { "alive" } else { "it is not known whether it is alive" };
-    let done = holder.done.min(header.changes);
-    let holder_line = format!(
-        "{by}, since {since} ({}), last entry {} ago: {lives}; {done} of {} done",
-        span(now_ms - holder.since_ms),
-        span(now_ms - holder.last_ms),
-        header.changes,
-    );
     Box::new(
         Code::Locked
-            .error(format!("{environment} is locked by another {}", header.command))
-            .fact("holder", holder_line)
+            .error(format!("{what} is locked by another {}", header.command))
+            .fact("holder", held.holder.words())
             .fact("process", format!("{} on {}", header.pid, header.host))
-            .fact("both want", address.to_string())
-            .help("`--lock-wait 10m` waits; plan needs no lock")
-            .help(format!("for a holder that is gone: `stackwright lock release --run {run} --reason \"…\"`, recorded")),
+            .fact("both want", held.address.to_string())
+            .help("`--lock-wait 10m` waits, `stackwright lock show` shows how far it is; plan needs no lock")
+            .help(format!("{gone}: `stackwright lock release --run {} --reason \"…\"`, recorded", active.lease.run)),
     )
+}
+
+impl Held {
+    /// Why nothing was begun. `what` names the environment, with its stack where that is known.
+    pub fn refusal(&self, what: &str) -> Box<Diagnostic> {
+        locked(what, self)
+    }
+}
+
+impl Holder {
+    /// `run 42 by ci for jroy (PR 128)`, with its plan.
+    pub fn who(&self) -> String {
+        let header = &self.active.lease.header;
+        let plan = header.plan.as_ref().map(|plan| format!(", plan {plan}")).unwrap_or_default();
+        format!("run {} by {}{plan}", self.active.lease.run, header.who)
+    }
+
+    /// `06:28:40 UTC (3 min 12 s), heartbeat 4 s ago: alive; 3 of 9 done, about 5 min left`.
+    pub fn state(&self) -> String {
+        let since = jiff::Timestamp::from_millisecond(self.active.since_ms)
+            .map_or_else(|_| "an unknown time".into(), |since| since.strftime("%H:%M:%S UTC").to_string());
+        let changes = self.active.lease.header.changes;
+        let done = self.active.done.min(changes);
+        let left = match (self.life, self.left) {
+            (Life::Alive { .. }, Some(left)) => format!(", about {} left", span(left)),
+            _ => String::new(),
+        };
+        format!("{since} ({}), {}; {done} of {changes} done{left}", span(self.running), self.life.words())
+    }
+
+    fn words(&self) -> String {
+        format!("{}, since {}", self.who(), self.state())
+    }
+}
+
+impl Life {
+    /// `heartbeat 4 s ago: alive`, `no sign of life for 35 s, its lease ends in 25 s`, `gone`.
+    pub fn words(self) -> String {
+        match self {
+            Life::Alive { heard, beats: true } => format!("heartbeat {} ago: alive", span(heard)),
+            Life::Alive { heard, beats: false } => format!("last entry {} ago: alive", span(heard)),
+            Life::Gone => "gone".into(),
+            Life::Silent { heard, ends_in: Duration::ZERO } => {
+                format!("no sign of life for {}, its lease is over", span(heard))
+            }
+            Life::Silent { heard, ends_in } => {
+                format!("no sign of life for {}, its lease ends in {}", span(heard), span(ends_in))
+            }
+        }
+    }
 }
 
 /// Revisions of this state are signed, and this process has no key that may.
@@ -141,20 +187,26 @@ pub fn unsigned(environment: &str, view: &View, found: Option<PublicKey>) -> Box
 }
 
 /// The lease went to somebody else while the run was going on.
-pub fn lost(environment: &str, run: u64) -> Box<Diagnostic> {
+pub fn lost(environment: &str, run: u64, taken: Option<&Taken>) -> Box<Diagnostic> {
+    let how = match taken {
+        None => "its lock was released or taken over".to_owned(),
+        Some(Taken { by: 0, who, reason }) => format!("{who} released its lock: {reason}"),
+        Some(Taken { by, who, reason }) => format!("run {by} by {who} took it over: {reason}"),
+    };
     Box::new(
         Code::Locked
-            .error(format!("run {run} no longer holds {environment}: its lock was released or taken over"))
+            .error(format!("run {run} no longer holds {environment}: {how}"))
             .note("this run writes and calls nothing more; calls that were under way are found again by the next run")
-            .help("`stackwright history` shows who took over; then `stackwright apply` carries on"),
+            .help("`stackwright status` shows what it left; then `stackwright apply` carries on"),
     )
 }
 
 /// `3 min 12 s`, `4 s`.
-fn span(ms: i64) -> String {
-    let seconds = ms.max(0) / 1000;
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
         (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
         (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }

@@ -150,7 +150,7 @@ async fn an_abandoned_call_leaves_its_intent_open_and_the_others_go_on() {
 async fn who_lost_the_lease_hears_so_and_nothing_is_written() {
     let Fixture { state, journal, .. } = journal_of(1).await;
     let mut other = state.again().await.expect("another process");
-    other.release(1, "it hangs").await.expect("released");
+    other.release(1, "mlopez", "it hangs").await.expect("released");
     let before = other.entries().await.expect("entries").len();
     let refused = journal.open(nth(0)).await.expect_err("it lost its lease");
     assert_eq!(refused.code, crate::model::Code::Locked);

@@ -313,7 +313,7 @@ async fn a_log_that_cannot_be_written_ends_the_run() {
     let run = rig.begin(plan.changes.iter().map(|change| change.address.clone()).collect()).await;
     let journal = Journal::new(run.clone(), rig.world.clone());
     rig.state.refresh().await.unwrap();
-    rig.state.release(run.number(), "a test").await.unwrap();
+    rig.state.release(run.number(), "mlopez", "a test").await.unwrap();
     let (events, _told) = mpsc::unbounded_channel();
     let surroundings = Surroundings {
         journal,

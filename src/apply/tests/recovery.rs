@@ -6,7 +6,7 @@ use super::rig::{Fault, Rig, bury};
 use crate::model::Code;
 use crate::model::schema::{Recovery, ReplaceOrder};
 use crate::plan::tests::world::{address, app, attribute};
-use crate::state::Settlement;
+use crate::state::{LEASE, Settlement};
 
 const CLASSES: [Recovery; 5] = [
     Recovery::Keyed { remembered: Duration::from_secs(3600) },
@@ -205,4 +205,45 @@ async fn a_call_that_never_answers_is_given_up_and_looked_for() {
     let ran = rig.apply().await;
     assert_eq!(ran.outcome.failed[0].diagnostic.code, Code::Unavailable, "its time is over");
     assert!(rig.state.view().open.is_empty());
+}
+
+#[tokio::test]
+async fn a_call_of_a_run_that_was_taken_over_by_time_is_looked_for_once_it_cannot_leave_any_more() {
+    for fault in [Fault::HangBefore, Fault::HangAfter] {
+        let mut rig = Rig::shared();
+        rig.declared.recovers_by(Recovery::Put);
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.platform.meets("create test.app.a", [fault.clone()]);
+        rig.killed_when(|platform| !platform.calls().is_empty()).await;
+        let killed = rig.world.clock.elapsed();
+        rig.state.refresh().await.unwrap();
+        let not_after = rig.state.view().open.values().next().expect("it is open").intent.not_after;
+        let recovered = rig.recover().await;
+        let waited = rig.world.clock.elapsed() - killed;
+        assert!(waited >= LEASE.max(not_after) && waited <= LEASE.max(not_after) + 3 * Duration::from_secs(1), "{waited:?}");
+        let expected = if matches!(fault, Fault::HangAfter) { Settlement::Adopted } else { Settlement::Absent };
+        assert_eq!(recovered[0].how, expected);
+        assert!(rig.apply().await.outcome.is_complete() && rig.plan().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_lost_its_lease_sends_nothing_more() {
+    let mut rig = Rig::shared();
+    rig.declared.declare(app("a").with("name", "x"));
+    // Asked to come back later, when its next heartbeat has shown it that it holds nothing any more: it does not.
+    rig.platform.meets("create test.app.a", [Fault::Throttle(Some(Duration::from_secs(30)))]);
+    let mut other = rig.state.again().await.unwrap();
+    let (platform, clock) = (rig.platform.clone(), rig.world.clock.clone());
+    let releasing = async {
+        while platform.calls().is_empty() {
+            clock.sleep(Duration::from_millis(1)).await;
+        }
+        other.release(1, "mlopez", "it hangs").await.unwrap();
+    };
+    let (ran, ()) = tokio::join!(rig.apply(), releasing);
+    assert_eq!(rig.platform.calls().len(), 1, "no second call leaves");
+    let broken = ran.outcome.broken.expect("it could write nothing more");
+    assert!(broken.message.contains("mlopez released its lock: it hangs"), "{}", broken.message);
+    assert_eq!(rig.state.view().open.len(), 1);
 }

@@ -15,7 +15,8 @@ use crate::apply::{
 use crate::model::{Address, Code, DesiredProvider, Diagnostic, Digest, Fields, Kind, Name, Plan, Sources, Value};
 use crate::plan::tests::world::World as Declared;
 use crate::providers::contract::{Answer, Budget, Call, CallAction, CallError, Connection, Found};
-use crate::state::{Revision, Run, RunHeader, State};
+use crate::state::store::memory::Memory;
+use crate::state::{Begun, Revision, Run, RunHeader, State};
 use crate::world::{Clock, Random, World};
 
 /// What a call meets.
@@ -341,12 +342,21 @@ impl Ran {
 
 impl Rig {
     pub fn new() -> Rig {
+        Rig::over(Arc::new(Memory::default()))
+    }
+
+    /// On a store that cannot tell whether a run lives.
+    pub fn shared() -> Rig {
+        Rig::over(Arc::new(Memory::shared()))
+    }
+
+    fn over(store: Arc<Memory>) -> Rig {
         let clock = Arc::new(JumpingClock::default());
         let task = tokio::spawn(clock.clone().run());
         let world = World { clock, random: Arc::new(Counting(AtomicU64::new(1))) };
         Rig {
             declared: Declared::default(),
-            state: State::memory("test", &world),
+            state: State::empty(store, "test", &world),
             platform: Arc::default(),
             world,
             sources: Sources::default(),
@@ -372,7 +382,12 @@ impl Rig {
     pub async fn begin(&mut self, addresses: Vec<Address>) -> Run {
         self.state.refresh().await.unwrap();
         let header = RunHeader { command: "apply".into(), who: "dkim".into(), addresses, ..RunHeader::default() };
-        self.state.begin(header).await.unwrap()
+        loop {
+            match self.state.try_begin(&header).await.unwrap() {
+                Begun::Run(run) => return run,
+                Begun::Held(_) => self.world.clock.sleep(Duration::from_secs(1)).await,
+            }
+        }
     }
 
     /// What was open is settled, then everything is planned and applied.
@@ -409,9 +424,10 @@ impl Rig {
         if self.state.view().open.is_empty() {
             return Vec::new();
         }
-        let run = self.begin(Vec::new()).await;
+        let addresses = self.state.view().open.values().map(|open| open.intent.address.clone()).collect();
+        let run = self.begin(addresses).await;
         let journal = Journal::new(run, self.world.clone());
-        let options = RecoverOptions { writer_is_dead: true, providers: Vec::new() };
+        let options = RecoverOptions { providers: Vec::new() };
         let schemas = &self.declared.schemas;
         let recovered = recover(&journal, schemas, self.connect(), &self.world, &options).await.unwrap();
         journal.release().await.unwrap();

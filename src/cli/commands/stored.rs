@@ -293,7 +293,8 @@ fn rewritten(context: &Context<'_>, it: &Rewritten, schema: &str, word: &str, re
 pub async fn lock(context: &Context<'_>, command: &LockCommand) -> Result<Exit, Failure> {
     let LockCommand::Release { run, reason } = command;
     let mut stored = stored::open(context.settings, context.global.env.as_deref()).await?;
-    stored.state.release(*run, reason).await?;
+    let who = crate::ops::author::author(context.settings).who;
+    stored.state.release(*run, &who, reason).await?;
     let open = stored.state.view().open.len();
     context.output.document(&document("lock-release", json!({"environment": stored.environment, "run": run, "open": open})))?;
     context.output.text(&format!("{}: run {run} holds nothing any more\n", Escaped(&stored.environment)));

@@ -46,11 +46,7 @@ pub enum Body {
     },
     /// A run gives its addresses back.
     Release,
-    /// The lease of `run` ends here; what it still writes is void.
-    Takeover {
-        run: u64,
-        reason: String,
-    },
+    Takeover(Takeover),
     Intent(Box<Intent>),
     /// The platform took an asynchronous operation on, under this id of its own.
     Accepted {
@@ -110,7 +106,7 @@ impl Body {
             Body::Lease(_) => "lease",
             Body::Renew { .. } => "renew",
             Body::Release => "release",
-            Body::Takeover { .. } => "takeover",
+            Body::Takeover(_) => "takeover",
             Body::Intent(_) => "intent",
             Body::Accepted { .. } => "accepted",
             Body::Attempt { .. } => "attempt",
@@ -196,6 +192,17 @@ pub struct Lease {
     pub header: RunHeader,
     /// The name under which the store knows whether it lives.
     pub hold: String,
+}
+
+/// The lease of another run ends here; what that still writes is void.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Takeover {
+    pub run: u64,
+    /// Its process was known to be gone: no byte of its calls can leave any more.
+    pub gone: bool,
+    pub reason: String,
+    /// Who took it over or released it, where that is known.
+    pub who: Option<String>,
 }
 
 /// Who does what, before anything is done.

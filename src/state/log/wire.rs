@@ -36,9 +36,13 @@ pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, 
         Body::Lease(lease) => write_lease(&mut object, lease),
         Body::Renew { addresses } => object.list("addresses", addresses, |out, it| write_text(out, it.as_str())),
         Body::Release => {}
-        Body::Takeover { run, reason } => {
-            object.text("reason", reason);
-            object.number("run", run);
+        Body::Takeover(it) => {
+            if it.gone {
+                object.number("gone", true);
+            }
+            object.text("reason", &it.reason);
+            object.number("run", it.run);
+            object.maybe_text("who", it.who.as_deref());
         }
         Body::Intent(intent) => write_intent(&mut object, intent, sealer)?,
         Body::Accepted { operation, id } => {
@@ -103,7 +107,7 @@ pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -
         "release" => Body::Release,
         "takeover" => {
             let raw: RawTakeover = parse(body)?;
-            Body::Takeover { run: raw.run, reason: raw.reason.into() }
+            Body::Takeover(Takeover { run: raw.run, gone: raw.gone, reason: raw.reason.into(), who: raw.who.map(Into::into) })
         }
         "intent" => Body::Intent(Box::new(read_intent(parse(body)?, view, reading)?)),
         "accepted" => {
@@ -279,9 +283,13 @@ struct RawRenew<'b> {
 
 #[derive(Deserialize)]
 struct RawTakeover<'b> {
+    #[serde(default)]
+    gone: bool,
     #[serde(borrow)]
     reason: Cow<'b, str>,
     run: u64,
+    #[serde(borrow, default)]
+    who: Option<Cow<'b, str>>,
 }
 
 // Operations.

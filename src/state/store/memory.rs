@@ -12,6 +12,8 @@ use crate::state::contract::{Entry, FORMAT, Head, Hold, Liveness, Sequence, Snap
 #[derive(Clone, Default)]
 pub struct Memory {
     inner: Arc<Mutex<Inner>>,
+    /// It cannot tell whether a run lives.
+    shared: bool,
 }
 
 #[derive(Default)]
@@ -22,6 +24,11 @@ struct Inner {
 }
 
 impl Memory {
+    /// One that cannot tell whether a run lives, as the stores that several machines share: there a run keeps its lease by heartbeats.
+    pub fn shared() -> Memory {
+        Memory { shared: true, ..Memory::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -62,7 +69,11 @@ impl Store for Memory {
     }
 
     async fn liveness(&self, name: &str) -> Result<Liveness, StoreError> {
-        Ok(if self.lock().held.contains(name) { Liveness::Alive } else { Liveness::Dead })
+        Ok(match self.lock().held.contains(name) {
+            _ if self.shared => Liveness::Unknown,
+            true => Liveness::Alive,
+            false => Liveness::Dead,
+        })
     }
 
     async fn snapshot(&self) -> Option<Snapshot> {

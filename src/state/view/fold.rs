@@ -27,7 +27,8 @@ impl View {
     pub fn fold(&mut self, header: &Header, head: Head, body: Body) {
         self.head = Some(head);
         if let Some(active) = self.active.get_mut(&header.run) {
-            Arc::make_mut(active).last_ms = header.time_ms;
+            let active = Arc::make_mut(active);
+            (active.last_ms, active.last) = (header.time_ms, header.sequence);
         }
         if let Err(why) = self.take_effect(header, body) {
             self.void.push((header.sequence, why));
@@ -59,7 +60,7 @@ impl View {
         match body {
             Body::Genesis(genesis) => self.genesis = Some(genesis),
             Body::Lease(lease) => self.lease(header, lease)?,
-            Body::Takeover { run, .. } => drop(self.active.remove(&run)),
+            Body::Takeover(it) => self.end(it.run, it.gone),
             Body::Renew { addresses } => {
                 self.needs_lease(header)?;
                 if let Some((other, address)) = self.holder_of(header.run, &addresses.iter().cloned().collect()) {
@@ -70,7 +71,7 @@ impl View {
             }
             Body::Release => {
                 self.needs_lease(header)?;
-                self.active.remove(&header.run);
+                self.end(header.run, true);
             }
             Body::Intent(intent) => self.open_intent(header, *intent)?,
             Body::Accepted { operation, id } => {
@@ -93,7 +94,7 @@ impl View {
                 self.revision = revision.number;
                 self.outputs = revision.outputs.clone();
                 self.last = Some(revision);
-                self.active.remove(&header.run);
+                self.end(header.run, true);
             }
             Body::Signer(change) => self.change_signers(header, *change)?,
             // Whether it holds is for `verify`; it changes nothing of what is applied.
@@ -146,11 +147,23 @@ impl View {
             epoch: header.sequence,
             since_ms: header.time_ms,
             last_ms: header.time_ms,
+            last: header.sequence,
             done: 0,
             addresses: Arc::new(addresses),
         };
         self.active.insert(header.run, Arc::new(active));
         Ok(())
+    }
+
+    /// A run holds nothing any more. `gone` says that none of its calls can leave any more either: it has ended by itself, or its
+    /// process is known to be gone.
+    fn end(&mut self, run: u64, gone: bool) {
+        self.active.remove(&run);
+        if gone {
+            for open in self.open.values_mut().filter(|open| open.run == run) {
+                Arc::make_mut(open).writer_gone = true;
+            }
+        }
     }
 
     /// Another run than `run` that holds one of these addresses, and which.
@@ -189,6 +202,7 @@ impl View {
             time_ms: header.time_ms,
             accepted: None,
             flagged: None,
+            writer_gone: false,
         };
         self.open_at.insert(header.sequence, operation);
         self.open.insert(operation, Arc::new(open));

@@ -59,6 +59,8 @@ pub struct OpenIntent {
     pub accepted: Option<String>,
     /// It was looked at, and could not be settled; the words say why.
     pub flagged: Option<String>,
+    /// Its run has ended by itself, or its process was known to be gone: no byte of the call can leave any more.
+    pub writer_gone: bool,
 }
 
 /// A run that holds addresses.
@@ -71,6 +73,8 @@ pub struct ActiveRun {
     pub since_ms: i64,
     /// Time of its last entry, by its wall clock.
     pub last_ms: i64,
+    /// Place of its last entry: each is a sign of life.
+    pub last: Sequence,
     /// Changes that are over.
     pub done: u32,
     /// What it may write: these and what lies inside of them.

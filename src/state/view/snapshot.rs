@@ -70,6 +70,7 @@ fn write_small(out: &mut Vec<u8>, view: &View, sealer: &dyn Sealer) -> Result<()
         object.number("done", active.done);
         object.number("epoch", active.epoch);
         object.number("last", active.last_ms);
+        object.number("last_at", active.last);
         let mut lease = Object::new(object.key("lease"));
         write_lease(&mut lease, &active.lease);
         lease.end();
@@ -129,6 +130,9 @@ fn write_open(out: &mut Vec<u8>, open: &OpenIntent, sealer: &dyn Sealer) -> Resu
         out.push(b']');
     }
     object.maybe_text("flagged", open.flagged.as_deref());
+    if open.writer_gone {
+        object.number("gone", true);
+    }
     let mut intent = Object::new(object.key("intent"));
     write_intent(&mut intent, &open.intent, sealer)?;
     intent.end();
@@ -177,6 +181,8 @@ struct RawActive<'b> {
     done: u32,
     epoch: u64,
     last: i64,
+    #[serde(default)]
+    last_at: u64,
     #[serde(borrow)]
     lease: RawLease<'b>,
     since: i64,
@@ -190,6 +196,8 @@ struct RawOpen<'b> {
     before: Option<(u64, &'b RawValue)>,
     #[serde(default)]
     flagged: Option<String>,
+    #[serde(default)]
+    gone: bool,
     #[serde(borrow)]
     intent: RawIntent<'b>,
     run: u64,
@@ -255,6 +263,7 @@ fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> 
             epoch: raw.epoch,
             since_ms: raw.since,
             last_ms: raw.last,
+            last: raw.last_at,
             done: raw.done,
             addresses: Arc::new(addresses.collect::<Result<_, _>>()?),
             lease: Arc::new(lease),
@@ -281,6 +290,7 @@ fn read_open(raw: RawOpen<'_>, reading: &mut Reading<'_>) -> Result<OpenIntent, 
         time_ms: raw.time,
         accepted: raw.accepted,
         flagged: raw.flagged,
+        writer_gone: raw.gone,
     })
 }
 
