@@ -1,17 +1,18 @@
 //! The state of one expansion: memos, what waits for what, what was said.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::elsewhere::{self, Away, is_unasked};
-use super::frame::{Frame, Key, Memo, Reads};
+use super::frame::{Frame, Key, Memo, Reads, Tables, Title};
+use super::place::Grounds;
 use super::scope::Scope;
 use super::{Question, Request};
 use crate::eval::{Budget, Outcome, evaluate_with};
-use crate::lang::program::{Environment, Let, Program, Resource};
+use crate::lang::program::{Branch, Environment, Let, Program, Resource};
 use crate::model::{
     Address, Code, Data, Deferred, DesiredResource, Diagnostic, Expr, Fields, Name, Origin, ProviderName, Requirement, Severity,
     Slot, Span, Value,
@@ -32,7 +33,12 @@ pub struct Expander<'p> {
     nearness: Vec<u8>,
     /// Frames of all instances that were asked for.
     pub frames: RefCell<FxHashMap<Address, Rc<Frame<'p>>>>,
-    pub settings: RefCell<BTreeMap<ProviderName, Fields>>,
+    /// Items of each component by clause, with the branches among them.
+    pub bodies: RefCell<FxHashMap<(usize, usize), (Rc<Tables<'p>>, Rc<Vec<&'p Branch>>)>>,
+    /// What the environment says of where things go, and whether it is protected, once somebody asked.
+    pub grounds: OnceCell<Rc<Grounds>>,
+    pub protected: OnceCell<bool>,
+    pub settings: RefCell<BTreeMap<ProviderName, Rc<Fields>>>,
     pub secrets: RefCell<BTreeMap<Address, DesiredResource>>,
     /// Secrets that have to be given and are not, and where they are needed.
     pub missing_secrets: RefCell<BTreeMap<Address, (Span, Span)>>,
@@ -58,7 +64,7 @@ pub struct Expander<'p> {
     /// What is judged only during an apply.
     pub requirements: RefCell<Vec<Requirement>>,
     /// What is being computed: its name, and the place that asked for it.
-    busy: RefCell<Vec<(String, Span)>>,
+    busy: RefCell<Vec<(Title<'p>, Span)>>,
     reads: RefCell<Vec<BTreeMap<Address, Span>>>,
     count: Cell<u32>,
 }
@@ -75,6 +81,9 @@ impl<'p> Expander<'p> {
             file_lets: program.directories.iter().map(|lets| lets.iter().map(|it| (it.name.clone(), it)).collect()).collect(),
             nearness: program.sources.iter().map(|(_, source)| nearness(source.origin)).collect(),
             frames: RefCell::default(),
+            bodies: RefCell::default(),
+            grounds: OnceCell::new(),
+            protected: OnceCell::new(),
             settings: RefCell::default(),
             secrets: RefCell::default(),
             missing_secrets: RefCell::default(),
@@ -122,18 +131,11 @@ impl<'p> Expander<'p> {
         frame: &Frame<'p>,
         key: Key,
         span: Span,
-        name: impl FnOnce() -> String,
+        name: impl Fn() -> Title<'p>,
         compute: impl FnOnce() -> Outcome<Value>,
     ) -> Outcome<Value> {
-        let before = frame.memos.borrow().get(&key).cloned();
-        match before {
-            Some(Memo::Done(value, reads)) => {
-                self.add_reads(&reads);
-                return Ok(value);
-            }
-            Some(Memo::Failed) => return Err(silent()),
-            Some(Memo::Busy) => return Err(self.cycle(&name(), span)),
-            None => {}
+        if let Some(before) = self.remembered(frame, &key, span, &name) {
+            return before;
         }
         frame.memos.borrow_mut().insert(key.clone(), Memo::Busy);
         self.busy.borrow_mut().push((name(), span));
@@ -148,6 +150,19 @@ impl<'p> Expander<'p> {
         }
         frame.memos.borrow_mut().insert(key, memo);
         result
+    }
+
+    /// What was computed before, if it was; a cycle where it is being computed.
+    fn remembered(&self, frame: &Frame<'p>, key: &Key, span: Span, name: &impl Fn() -> Title<'p>) -> Option<Outcome<Value>> {
+        let memos = frame.memos.borrow();
+        Some(match memos.get(key)? {
+            Memo::Done(value, reads) => {
+                self.add_reads(reads);
+                Ok(value.clone())
+            }
+            Memo::Failed => Err(silent()),
+            Memo::Busy => Err(self.cycle(&name(), span)),
+        })
     }
 
     /// Runs something, and says which instances' outputs it read.
@@ -173,10 +188,11 @@ impl<'p> Expander<'p> {
         }
     }
 
-    fn cycle(&self, again: &str, span: Span) -> Box<Diagnostic> {
+    fn cycle(&self, again: &Title<'p>, span: Span) -> Box<Diagnostic> {
         let busy = self.busy.borrow();
         let from = busy.iter().position(|(name, _)| name == again).unwrap_or(0);
-        let circle: Vec<&(String, Span)> = busy[from..].iter().collect();
+        let again = again.to_string();
+        let circle: Vec<(String, Span)> = busy[from..].iter().map(|(name, span)| (name.to_string(), *span)).collect();
         let message = match &circle[..] {
             [] | [_] => format!("{again} waits for itself"),
             [(a, _), (b, _)] => format!("{a} and {b} wait for each other"),
@@ -188,7 +204,7 @@ impl<'p> Expander<'p> {
         // Each step is the place inside of one thing that asks for the next.
         let places = circle.iter().skip(1).map(|(_, span)| *span).chain([span]);
         let steps = circle.iter().zip(places).enumerate().map(|(at, ((name, _), place))| {
-            let next = circle.get(at + 1).map_or(again, |(name, _)| name.as_str());
+            let next = circle.get(at + 1).map_or(again.as_str(), |(name, _)| name.as_str());
             (place, format!("{}: {name} needs {next}", at + 1))
         });
         let diagnostic = Code::Cycle.error(message).labels(steps);

@@ -35,6 +35,30 @@ pub enum Key {
     Set(usize),
 }
 
+/// What people call something that is computed once: written out only where a cycle is told.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Title<'p> {
+    /// Of the instance at the address, or of the stack.
+    Input(Option<Address>, Name),
+    Let(Name),
+    Output(Address, Name),
+    /// A set, by the instance around it, its kind and its name.
+    Set(Option<Address>, &'p str, &'p str),
+}
+
+impl std::fmt::Display for Title<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Title::Input(Some(address), name) => write!(f, "`{address}.input.{name}`"),
+            Title::Input(None, name) => write!(f, "`input.{name}`"),
+            Title::Let(name) => write!(f, "`{name}`"),
+            Title::Output(address, name) => write!(f, "`{address}.{name}`"),
+            Title::Set(Some(around), kind, name) => write!(f, "`{around}/{kind}.{name}`"),
+            Title::Set(None, kind, name) => write!(f, "`{kind}.{name}`"),
+        }
+    }
+}
+
 /// A set is told by the item that declares it.
 pub fn set_key<T>(item: &T) -> Key {
     Key::Set(std::ptr::from_ref(item) as usize)
@@ -49,7 +73,7 @@ pub struct Placed {
 }
 
 /// Items that are there: those of the body, the clause, and the branches that are taken.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Tables<'p> {
     pub lets: FxHashMap<Name, &'p Let>,
     pub secrets: FxHashMap<Name, &'p Secret>,
@@ -117,14 +141,15 @@ pub struct Frame<'p> {
     /// The outermost instance, and its item in the user's own program.
     pub root: Option<(Address, Span)>,
 
-    pub tables: RefCell<Tables<'p>>,
+    /// Shared by all instances that are lowered by the same clause, as long as no branch says otherwise.
+    pub tables: RefCell<Rc<Tables<'p>>>,
     pub readiness: Cell<Readiness>,
     pub memos: RefCell<FxHashMap<Key, Memo>>,
     /// Frames of the sets that its items declare.
     pub children: RefCell<FxHashMap<Key, Rc<Vec<Rc<Frame<'p>>>>>>,
     /// Resources of the sets that its items declare.
     pub placed: RefCell<FxHashMap<Key, Rc<Vec<Placed>>>>,
-    pub inherited: RefCell<Inherited>,
+    pub inherited: RefCell<Rc<Inherited>>,
     /// Something in it is wrong, and that was said: what depends on it says nothing more.
     pub failed: Cell<bool>,
     /// Overrides that found their resource, by place in [`Instance::overrides`].

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::elsewhere::is_unasked;
 use super::expander::{Expander, silent, too_late};
-use super::frame::{Frame, Inherited, Placed, Readiness, Tables, set_key};
+use super::frame::{Frame, Inherited, Placed, Readiness, Tables, Title, set_key};
 use super::place::listed;
 use crate::eval::Outcome;
-use crate::lang::program::{Branch, Each, Head, Instance, Lifecycle, Resource};
+use crate::lang::program::{Body, Branch, Each, Head, Instance, Lifecycle, Resource};
 use crate::model::value::Reference as InstanceRef;
 use crate::model::{Address, Code, Data, Fields, Name, Slot, Span, Value};
 
@@ -27,19 +27,9 @@ impl<'p> Expander<'p> {
             return;
         }
         frame.readiness.set(Readiness::Building);
-        let mut open: Vec<&'p Branch> = Vec::new();
-        let mut tables = Tables::default();
-        match frame.component {
-            None if frame.directory == 0 => open.extend(tables.add(&self.program.body)),
-            None => {}
-            Some(component) => {
-                open.extend(tables.add(&component.body));
-                if let Some(clause) = frame.clause {
-                    open.extend(tables.add(clause));
-                }
-            }
-        }
+        let (tables, branches) = self.items_of(frame);
         *frame.tables.borrow_mut() = tables;
+        let mut open: Vec<&'p Branch> = branches.to_vec();
         let mut at = 0;
         while at < open.len() {
             let branch = open[at];
@@ -49,7 +39,7 @@ impl<'p> Expander<'p> {
                 Some(held) => {
                     self.branches.borrow_mut().insert((branch.cond.span, held));
                     let body = if held { &branch.then } else { &branch.otherwise };
-                    let inner = frame.tables.borrow_mut().add(body);
+                    let inner = Rc::make_mut(&mut frame.tables.borrow_mut()).add(body);
                     open.extend(inner);
                 }
                 None => frame.failed.set(true),
@@ -58,15 +48,33 @@ impl<'p> Expander<'p> {
         frame.readiness.set(Readiness::Ready);
     }
 
+    /// What a frame has whatever its conditions say, and its branches. Gathered once for each clause of a component.
+    fn items_of(&self, frame: &Frame<'p>) -> (Rc<Tables<'p>>, Rc<Vec<&'p Branch>>) {
+        let place = |body: Option<&'p Body>| body.map_or(0, |it| std::ptr::from_ref(it) as usize);
+        let bodies = match frame.component {
+            None => [(frame.directory == 0).then_some(&self.program.body), None],
+            Some(component) => [Some(&component.body), frame.clause],
+        };
+        let key = (place(bodies[0]), place(bodies[1]));
+        if let Some(found) = self.bodies.borrow().get(&key) {
+            return found.clone();
+        }
+        let (mut tables, mut branches) = (Tables::default(), Vec::new());
+        bodies.into_iter().flatten().for_each(|body| branches.extend(tables.add(body)));
+        let found = (Rc::new(tables), Rc::new(branches));
+        self.bodies.borrow_mut().insert(key, found.clone());
+        found
+    }
+
     /// The instances that an item declares: a reference, a map of them by key, or null where its `if` does not hold.
     pub fn instances(&self, frame: &Rc<Frame<'p>>, decl: &'p Instance, span: Span) -> Outcome<Value> {
-        let address = frame.address_of(&decl.kind, &decl.name);
         self.memo(
             frame,
             set_key(decl),
             span,
-            || format!("`{address}`"),
+            || Title::Set(frame.address.clone(), &decl.kind, &decl.name),
             || {
+                let address = frame.address_of(&decl.kind, &decl.name);
                 let component = self.program.components.get(&decl.kind).ok_or_else(silent)?;
                 if let Some(away) = self.away(frame, decl, component)? {
                     return Ok(away);
@@ -134,13 +142,13 @@ impl<'p> Expander<'p> {
             let address = self.shared_resource(frame, decl)?;
             return Ok(self.resource_value(&address, &decl.kind.name, span));
         }
-        let address = frame.address_of(&decl.kind.name, &decl.name);
         self.memo(
             frame,
             set_key(decl),
             span,
-            || format!("`{address}`"),
+            || Title::Set(frame.address.clone(), &decl.kind.name, &decl.name),
             || {
+                let address = frame.address_of(&decl.kind.name, &decl.name);
                 if let Some(waits) = self.deferred_set(frame, &decl.head, &address, &decl.kind.name, decl.span)? {
                     return Ok(waits);
                 }
@@ -183,8 +191,8 @@ impl<'p> Expander<'p> {
 
     fn gather_in(&self, frame: &Rc<Frame<'p>>, kind: &Name, span: Span, all: &mut Fields) -> Outcome<()> {
         self.ready(frame);
-        let decls = frame.tables.borrow().instances.clone();
-        for decl in decls {
+        let tables = frame.tables.borrow().clone();
+        for decl in tables.instances.iter().copied() {
             self.instances(frame, decl, span)?;
             let children = frame.children.borrow().get(&set_key(decl)).cloned().unwrap_or_default();
             for child in children.iter() {
@@ -235,10 +243,14 @@ impl<'p> Expander<'p> {
     }
 
     /// What `lifecycle` of an instance says for all resources inside of it.
-    pub fn inherit(&self, frame: &Rc<Frame<'p>>) -> Outcome<Inherited> {
-        let Some((decl, caller)) = frame.decl.zip(frame.caller.as_ref()) else { return Ok(Inherited::default()) };
-        let mut inherited = caller.inherited.borrow().clone();
+    pub fn inherit(&self, frame: &Rc<Frame<'p>>) -> Outcome<Rc<Inherited>> {
+        let Some((decl, caller)) = frame.decl.zip(frame.caller.as_ref()) else { return Ok(Rc::default()) };
         let lifecycle = &decl.lifecycle;
+        let around = caller.inherited.borrow().clone();
+        if lifecycle.protect.is_none() && lifecycle.after.is_empty() && lifecycle.timeout.is_none() {
+            return Ok(around);
+        }
+        let mut inherited = (*around).clone();
         if let Some(protect) = &lifecycle.protect {
             let value = self.bool(caller, protect, &frame.locals, "a guard")?;
             inherited.protect = Some((value, protect.span));
@@ -247,7 +259,7 @@ impl<'p> Expander<'p> {
         if let Some(timeout) = &lifecycle.timeout {
             inherited.timeout = self.timeout(caller, timeout, &frame.locals)?;
         }
-        Ok(inherited)
+        Ok(Rc::new(inherited))
     }
 
     pub fn timeout(

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
+
 use super::expander::{Expander, too_late};
 use super::frame::Frame;
 use crate::eval::Outcome;
@@ -11,6 +13,18 @@ use crate::model::{Code, Data, Expr, Fields, Name, ProviderName, Slot, Span, Val
 
 /// Where an instance goes: the provider instance, if it goes anywhere.
 pub type Place = Option<ProviderName>;
+
+/// Where the environment puts things: all of its `on` and `place`, evaluated.
+#[derive(Default)]
+pub struct Grounds {
+    on: Place,
+    /// `on`, where it is one's own machine.
+    machine: Place,
+    /// What `place` says of a kind, and where.
+    kinds: FxHashMap<Name, (ProviderName, Span)>,
+    /// What `place` puts instead of a provider instance.
+    replaced: FxHashMap<ProviderName, ProviderName>,
+}
 
 impl<'p> Expander<'p> {
     /// Its own `on`; else, nested, its parent's; else the environment's `place` for its kind; else the environment's `on`. If
@@ -23,24 +37,25 @@ impl<'p> Expander<'p> {
         locals: &[(Slot, Value)],
         span: Span,
     ) -> Outcome<Place> {
-        let named = self.named(&component.kind)?;
+        let grounds = self.grounds()?;
+        let named = grounds.kinds.get(&component.kind).cloned();
         let (mut chosen, because) = match (&head.on, &frame.provider, &named, &self.environment.on) {
             (Some(on), ..) => (Some(self.provider_value(frame, on, locals)?), Some(on.span)),
             (None, Some(parent), ..) => (Some(parent.clone()), None),
             (None, None, Some((place, at)), _) => (Some(place.clone()), Some(*at)),
-            (None, None, None, Some(on)) => (Some(self.provider_value(&self.top().clone(), on, &[])?), Some(on.span)),
+            (None, None, None, Some(on)) => (grounds.on.clone(), Some(on.span)),
             (None, None, None, None) => (None, None),
         };
         if component.clauses.is_empty() && component.body.resources.is_empty() && component.body.instances.is_empty() {
             return Ok(None);
         }
-        let machine = self.own_machine()?;
+        let machine = &grounds.machine;
         if let Some(provider) = &chosen {
-            chosen = Some(match (self.replaced(provider)?, &named, &machine) {
+            chosen = Some(match (grounds.replaced.get(provider).cloned(), &named, machine) {
                 (Some(replaced), ..) => replaced,
                 // `place` names the kind, so that it leaves the machine.
                 (None, Some((place, _)), Some(_)) if frame.provider.is_none() => place.clone(),
-                (None, _, Some(machine)) => match self.leaves_machine(frame)? {
+                (None, _, Some(machine)) => match self.leaves_machine(frame) {
                     true => provider.clone(),
                     false => machine.clone(),
                 },
@@ -57,7 +72,7 @@ impl<'p> Expander<'p> {
             return self.declared(chosen, span).map(Some);
         }
         let kinds: Vec<&str> = component.clauses.iter().map(|clause| &*clause.provider).collect();
-        let candidates: Vec<&ProviderName> = match &machine {
+        let candidates: Vec<&ProviderName> = match machine {
             // An environment on one's own machine reaches no cloud unless `place` names it.
             Some(_) => Vec::new(),
             None => self.program.providers.iter().map(|it| &it.name).filter(|name| has_clause(&name.ty)).collect(),
@@ -98,10 +113,8 @@ impl<'p> Expander<'p> {
             Some(on) => Some(self.provider_value(frame, on, locals)?),
             None => None,
         };
-        let environment = match &self.environment.on {
-            Some(on) => Some(self.provider_value(&self.top().clone(), on, &[])?),
-            None => None,
-        };
+        let grounds = self.grounds()?;
+        let environment = grounds.on.clone();
         let declared = || {
             let mut all = self.program.providers.iter().map(|it| &it.name).filter(|name| fits(name));
             let unnamed = ProviderName { ty: ty.into(), name: None };
@@ -113,8 +126,8 @@ impl<'p> Expander<'p> {
         };
         let chosen =
             on.or_else(|| frame.provider.clone().filter(fits)).or_else(|| environment.filter(fits)).unwrap_or_else(declared);
-        let replaced = self.replaced(&chosen)?;
-        let reached = match (&replaced, self.own_machine()?) {
+        let replaced = grounds.replaced.get(&chosen).cloned();
+        let reached = match (&replaced, &grounds.machine) {
             (Some(other), _) => fits(other),
             (None, Some(_)) => self.is_own_machine(ty) || frame.provider.as_ref().is_some_and(fits),
             (None, None) => true,
@@ -168,23 +181,23 @@ impl<'p> Expander<'p> {
         }
     }
 
-    /// What `place` says of a kind, and where.
-    fn named(&self, kind: &Name) -> Outcome<Option<(ProviderName, Span)>> {
-        let found = self.environment.place.iter().find(|it| it.what == Placed::Kind(kind.clone()));
-        found.map(|it| Ok((self.provider_value(&self.top().clone(), &it.to, &[])?, it.span))).transpose()
-    }
-
-    /// What `place` puts instead of a provider instance.
-    fn replaced(&self, provider: &ProviderName) -> Outcome<Option<ProviderName>> {
-        let found = self.environment.place.iter().find(|it| it.what == Placed::Provider(provider.clone()));
-        found.map(|it| self.provider_value(&self.top().clone(), &it.to, &[])).transpose()
-    }
-
-    /// The provider of one's own machine, if the environment is on it.
-    fn own_machine(&self) -> Outcome<Option<ProviderName>> {
-        let Some(on) = &self.environment.on else { return Ok(None) };
-        let on = self.provider_value(&self.top().clone(), on, &[])?;
-        Ok(self.is_own_machine(&on.ty).then_some(on))
+    /// What the environment says of where things go, evaluated when it is first asked for.
+    fn grounds(&self) -> Outcome<Rc<Grounds>> {
+        if let Some(grounds) = self.grounds.get() {
+            return Ok(grounds.clone());
+        }
+        let top = self.top().clone();
+        let on = self.environment.on.as_ref().map(|on| self.provider_value(&top, on, &[])).transpose()?;
+        let machine = on.clone().filter(|on| self.is_own_machine(&on.ty));
+        let mut grounds = Grounds { on, machine, ..Grounds::default() };
+        for it in &self.environment.place {
+            let to = self.provider_value(&top, &it.to, &[])?;
+            match &it.what {
+                Placed::Kind(kind) => drop(grounds.kinds.entry(kind.clone()).or_insert((to, it.span))),
+                Placed::Provider(provider) => drop(grounds.replaced.entry(provider.clone()).or_insert(to)),
+            }
+        }
+        Ok(self.grounds.get_or_init(|| Rc::new(grounds)).clone())
     }
 
     fn is_own_machine(&self, ty: &str) -> bool {
@@ -192,12 +205,12 @@ impl<'p> Expander<'p> {
     }
 
     /// Whether the instance around was placed on a cloud by `place`, in an environment on one's own machine.
-    fn leaves_machine(&self, frame: &Frame<'p>) -> Outcome<bool> {
-        Ok(frame.provider.as_ref().is_some_and(|provider| !self.is_own_machine(&provider.ty)))
+    fn leaves_machine(&self, frame: &Frame<'p>) -> bool {
+        frame.provider.as_ref().is_some_and(|provider| !self.is_own_machine(&provider.ty))
     }
 
     /// The settings of a provider instance, defaults included.
-    pub fn settings_of(&self, provider: &ProviderName) -> Outcome<Fields> {
+    pub fn settings_of(&self, provider: &ProviderName) -> Outcome<Rc<Fields>> {
         if let Some(settings) = self.settings.borrow().get(provider) {
             return Ok(settings.clone());
         }
@@ -218,6 +231,7 @@ impl<'p> Expander<'p> {
                 }
             }
         }
+        let settings = Rc::new(settings);
         self.settings.borrow_mut().insert(provider.clone(), settings.clone());
         Ok(settings)
     }

@@ -159,14 +159,16 @@ impl<'p> Expander<'p> {
 
     fn lifecycle(&self, frame: &Rc<Frame<'p>>, decl: &'p Resource, placed: &Placed) -> Outcome<Lifecycle> {
         let (given, locals) = (&decl.lifecycle, &placed.locals[..]);
-        let inherited = frame.inherited.borrow().clone();
-        let mut lifecycle = Lifecycle { timeout: inherited.timeout, ..Lifecycle::default() };
+        let inherited = frame.inherited.borrow();
+        let (inherited_protect, timeout) = (inherited.protect, inherited.timeout);
+        drop(inherited);
+        let mut lifecycle = Lifecycle { timeout, ..Lifecycle::default() };
         // The instance's word is the user's, and so the last.
         let own = match &given.protect {
             Some(expr) => Some((self.bool(frame, expr, locals, "a guard")?, expr.span)),
             None => None,
         };
-        if let Some((protect, span)) = inherited.protect.or(own) {
+        if let Some((protect, span)) = inherited_protect.or(own) {
             lifecycle.protect = protect;
             lifecycle.protect_span = Some(span);
         }

@@ -39,8 +39,8 @@ impl<'p> Expander<'p> {
 
     /// Says where a strategy is none that this version runs: at the caller, who chose it.
     pub fn check_rollouts(&self, frame: &Rc<Frame<'p>>) {
-        let rollouts = frame.tables.borrow().rollouts.clone();
-        for rollout in rollouts {
+        let tables = frame.tables.borrow().clone();
+        for rollout in tables.rollouts.iter().copied() {
             let strategy = self.eval(frame, &rollout.strategy, &[]);
             let Some(strategy) = self.heard(frame, strategy) else { continue };
             let Data::Variant(label, _) = &strategy.data else { continue };

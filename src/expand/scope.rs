@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::expander::{Expander, silent};
-use super::frame::{Frame, Key};
+use super::frame::{Frame, Key, Title};
 use super::naming;
 use crate::eval::{Budget, Callee, Names, Outcome, Outside, fit};
 use crate::model::desired::Reveal;
@@ -29,7 +29,7 @@ impl<'p> Names for Scope<'_, 'p> {
                 let found = frame.tables.borrow().lets.get(name).copied();
                 match found {
                     Some(it) => {
-                        all.memo(frame, Key::Let(name.clone()), span, || format!("`{name}`"), || all.eval(frame, &it.value, &[]))
+                        all.memo(frame, Key::Let(name.clone()), span, || Title::Let(name.clone()), || all.eval(frame, &it.value, &[]))
                     }
                     None => all.file_let(frame.directory, name, span),
                 }
@@ -161,15 +161,12 @@ impl<'p> Expander<'p> {
             Box::new(Code::UnknownName.error(format!("there is no `{name}`")).label(span, "not defined in this environment"))
         })?;
         let frame = self.directories[directory as usize].clone();
-        self.memo(&frame, Key::FileLet(name.clone()), span, || format!("`{name}`"), || self.eval(&frame, &it.value, &[]))
+        self.memo(&frame, Key::FileLet(name.clone()), span, || Title::Let(name.clone()), || self.eval(&frame, &it.value, &[]))
     }
 
     /// An input of a component's instance, or of the stack.
     pub fn input(&self, frame: &Rc<Frame<'p>>, name: &Name, span: Span) -> Outcome<Value> {
-        let title = || match &frame.address {
-            Some(address) => format!("`{address}.input.{name}`"),
-            None => format!("`input.{name}`"),
-        };
+        let title = || Title::Input(frame.address.clone(), name.clone());
         self.memo(frame, Key::Input(name.clone()), span, title, || match frame.component {
             None => self.stack_input(name, span),
             Some(component) => {
@@ -223,10 +220,14 @@ impl<'p> Expander<'p> {
     }
 
     pub fn is_protected(&self) -> Outcome<bool> {
-        match &self.environment.protect {
-            None => Ok(false),
-            Some(expr) => self.bool(&self.top().clone(), expr, &[], "whether an environment is protected"),
+        if let Some(protected) = self.protected.get() {
+            return Ok(*protected);
         }
+        let protected = match &self.environment.protect {
+            None => false,
+            Some(expr) => self.bool(&self.top().clone(), expr, &[], "whether an environment is protected")?,
+        };
+        Ok(*self.protected.get_or_init(|| protected))
     }
 
     /// An output of an instance; null where its condition does not hold.
@@ -234,7 +235,7 @@ impl<'p> Expander<'p> {
         self.ready(frame);
         let (Some(component), Some(address)) = (frame.component, &frame.address) else { return Err(silent()) };
         let declared = component.outputs.iter().find(|output| output.name == *name);
-        let title = || format!("`{address}.{name}`");
+        let title = || Title::Output(address.clone(), name.clone());
         self.memo(frame, Key::Output(name.clone()), span, title, || {
             if let Some(cond) = declared.and_then(|output| output.cond.as_ref())
                 && !self.bool(frame, cond, &[], "whether an output is there")?

@@ -85,8 +85,8 @@ fn stack_inputs<'p>(all: &Expander<'p>, top: &Rc<Frame<'p>>) -> Vec<(Name, Value
 
 fn stack_outputs<'p>(all: &Expander<'p>, top: &Rc<Frame<'p>>) -> Vec<DesiredOutput> {
     let mut outputs = Vec::new();
-    let order = top.tables.borrow().output_order.clone();
-    for output in order {
+    let tables = top.tables.borrow().clone();
+    for output in tables.output_order.iter().copied() {
         if let Some(cond) = &output.cond {
             let held = all.bool(top, cond, &[], "whether an output is there");
             if all.heard(top, held) != Some(true) {
@@ -124,8 +124,8 @@ impl<'p> Expander<'p> {
         if frame.failed.get() && frame.component.is_some() {
             return;
         }
-        let requires = frame.tables.borrow().requires.clone();
-        for require in requires {
+        let tables = frame.tables.borrow().clone();
+        for require in tables.requires.iter().copied() {
             if !self.require(frame, require, &[]) && frame.component.is_some() {
                 frame.failed.set(true);
             }
@@ -146,9 +146,9 @@ impl<'p> Expander<'p> {
         if frame.failed.get() && frame.component.is_some() {
             return;
         }
-        let resources = frame.tables.borrow().resources.clone();
+        let tables = frame.tables.borrow().clone();
         self.check_rollouts(frame);
-        for decl in resources {
+        for decl in tables.resources.iter().copied() {
             self.emit(frame, decl);
         }
         self.unused_overrides(frame);
@@ -159,8 +159,8 @@ impl<'p> Expander<'p> {
     }
 
     fn each_child(&self, frame: &Rc<Frame<'p>>, visit: &mut dyn FnMut(&Rc<Frame<'p>>)) {
-        let decls = frame.tables.borrow().instances.clone();
-        for decl in decls {
+        let tables = frame.tables.borrow().clone();
+        for decl in tables.instances.iter().copied() {
             let set = self.instances(frame, decl, decl.span);
             self.heard(frame, set);
             let children = frame.children.borrow().get(&set_key(decl)).cloned().unwrap_or_default();
@@ -255,7 +255,7 @@ fn providers(all: &Expander<'_>, names: &BTreeSet<ProviderName>) -> Result<Vec<D
             Ok(settings) => {
                 let declared = all.program.providers.iter().find(|it| it.name == *name);
                 let span = declared.map_or(Span::ENGINE, |it| it.span);
-                providers.push(DesiredProvider { name: name.clone(), settings, span });
+                providers.push(DesiredProvider { name: name.clone(), settings: (*settings).clone(), span });
             }
             Err(error) => errors.push(*error),
         }
