@@ -11,7 +11,7 @@ use super::expander::{Expander, silent};
 use super::frame::{Frame, set_key};
 use super::place::listed;
 use crate::eval::{Outcome, fit};
-use crate::lang::program::{Component, Instance};
+use crate::lang::program::{Component, Instance, OtherStack};
 use crate::model::expr::{ExprKind, Member, Reference};
 use crate::model::value::{Reference as InstanceRef, Unknown};
 use crate::model::{
@@ -79,14 +79,15 @@ impl<'p> Expander<'p> {
                 None => error.help("declare one there: `environment local { on = local }`"),
             }));
         }
-        let Some(told) = &self.request.known.elsewhere else {
+        let Some(elsewhere) = &self.request.known.elsewhere else {
             return Ok(unasked(&format!("{}.{output}", stack.name), declared.ty.clone(), span));
         };
-        let told = self.told(told.stacks.get(at as usize), span)?;
+        let told = self.told(elsewhere.stacks.get(at as usize), span)?;
         let of = format!("the stack `{}`", stack.name);
         let value = match told.outputs.get(output) {
             Some(value) => value.clone(),
             None if told.revision > 0 && matches!(declared.ty, Type::Optional(_)) => Value::null(),
+            None if elsewhere.in_test => return Err(not_given(stack, output, span)),
             None => return Err(self.not_applied(told, &of, &environment, &format!("output `{output}`"), &command, span)),
         };
         self.note_elsewhere(&stack.home, &environment, output, &value);
@@ -147,12 +148,15 @@ impl<'p> Expander<'p> {
             Some(_) => declared.ty.clone().optional(),
             None => declared.ty.clone(),
         };
-        let Some(told) = &self.request.known.elsewhere else {
+        let Some(elsewhere) = &self.request.known.elsewhere else {
             return Ok(unasked(&format!("{address}.{output}"), ty, span));
         };
-        let told = self.told(told.environments.get(environment), span)?;
+        let told = self.told(elsewhere.environments.get(environment), span)?;
         let name = kept_as(address, output);
-        let command = format!("`stackwright apply --env {environment}`");
+        let command = match elsewhere.in_test {
+            true => format!("a step of the test with `environment = {environment}` and `do = \"apply\"`"),
+            false => format!("`stackwright apply --env {environment}`"),
+        };
         let prefix = format!("{address}.");
         let was_applied = told.outputs.keys().any(|it| it.starts_with(&prefix));
         let value = match told.outputs.get(&name) {
@@ -213,6 +217,17 @@ fn unasked(name: &str, ty: Type, span: Span) -> Value {
     let rest = Arc::new(Expr::new(ExprKind::Name(reference), span));
     let waits_for = Arc::new([address].into());
     Value::new(Data::Unknown(Arc::new(Unknown { ty, rest, waits_for })), span)
+}
+
+/// A test does not say what it reads.
+fn not_given(stack: &OtherStack, output: &Name, span: Span) -> Box<Diagnostic> {
+    let (name, alias) = (&stack.name, &stack.alias);
+    Box::new(
+        Code::NotApplied
+            .error(format!("the test does not say what the stack `{name}` gives out as `{output}`"))
+            .label(span, "read here")
+            .help(format!("write it into the test: `given {alias} {{ {output} = … }}`")),
+    )
 }
 
 fn at_reading(error: &Diagnostic, span: Span) -> Box<Diagnostic> {

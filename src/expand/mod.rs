@@ -68,6 +68,8 @@ pub struct Elsewhere {
     pub stacks: Vec<Result<Told, Box<Diagnostic>>>,
     /// Environments of this stack that instances are `in`.
     pub environments: BTreeMap<Name, Result<Told, Box<Diagnostic>>>,
+    /// It is a test that says what other stacks give out.
+    pub in_test: bool,
 }
 
 /// The outputs of one environment, as they were last applied.

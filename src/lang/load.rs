@@ -149,6 +149,7 @@ struct Reading {
     unit: usize,
     home: Name,
     path: tree::Name,
+    alias: tree::Name,
     environment: Option<tree::Name>,
     span: Span,
 }
@@ -211,8 +212,8 @@ impl Loader<'_> {
                     match self.stack(home, &import.path) {
                         Ok((unit, home)) => {
                             self.links.insert(item.span, Link::Stack(stacks.len() as u32));
-                            let (path, environment) = (import.path.clone(), import.environment.clone());
-                            stacks.push(Reading { unit, home, path, environment, span: item.span });
+                            let tree::ImportStack { path, alias, environment } = import.clone();
+                            stacks.push(Reading { unit, home, path, alias, environment, span: item.span });
                         }
                         Err(diagnostic) => diagnostics.extend(diagnostic.map(|it| *it)),
                     }
@@ -453,6 +454,7 @@ fn other_stack(reading: &Reading, checked: &Checked) -> Result<OtherStack, Box<D
     Ok(OtherStack {
         home: reading.home.clone(),
         path: path.clone(),
+        alias: reading.alias.node.clone(),
         name: program.stack.name.clone(),
         environment,
         environments,
@@ -465,6 +467,7 @@ fn unread(reading: &Reading) -> OtherStack {
     OtherStack {
         home: reading.home.clone(),
         path: reading.path.node.clone(),
+        alias: reading.alias.node.clone(),
         name: "".into(),
         environment: None,
         environments: Vec::new(),

@@ -9,7 +9,7 @@ mod rules;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use rules::{Act, Except, Expect, Expected, Given, Mock, Policy, Rule, Setting, Step, Test};
+pub use rules::{Act, Except, Expect, Expected, Given, GivenStack, Mock, Policy, Rule, Setting, Step, Test};
 
 use crate::model::expr::{Expr, Slot};
 use crate::model::{Kind, Name, ProviderName, Schemas, Sources, Span, Type};
@@ -60,6 +60,8 @@ pub struct OtherStack {
     pub home: Name,
     /// As it is written.
     pub path: Name,
+    /// What the program calls it.
+    pub alias: Name,
     /// What it calls itself.
     pub name: Name,
     /// The environment whose state is read; `None`: the one of the same name.

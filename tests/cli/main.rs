@@ -37,7 +37,9 @@ impl Stack {
     fn with(files: &[(&str, &[u8])]) -> Stack {
         let dir = tempfile::tempdir().expect("a directory can be made");
         for (name, bytes) in files {
-            std::fs::write(dir.path().join(name), bytes).expect("a file can be written");
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().expect("it lies in the directory")).expect("a directory can be made");
+            std::fs::write(path, bytes).expect("a file can be written");
         }
         Stack { dir }
     }
@@ -70,10 +72,15 @@ fn the_examples_of_the_guide_to_tests_pass() {
         environment local { on = local }\nenvironment production { on = fly, protect = true }\n";
     let examples: Vec<&str> = guide.split("```stack\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 4, "{} examples", examples.len());
+    let platform = b"stack platform { language = 1 }\nenvironment production { on = local }\noutput url: string = \"x\"\n";
     for example in examples {
-        let stack = Stack::with(&[("main.stack", around), ("example.stack", example.as_bytes())]);
+        let files: [(&str, &[u8]); 3] =
+            [("guide/main.stack", around), ("guide/example.stack", example.as_bytes()), ("platform/main.stack", platform)];
+        let stack = Stack::with(&files);
+        // Imports reach as far as the repository.
+        std::fs::create_dir(stack.dir.path().join(".git")).expect("a directory can be made");
         let mut command = Command::new(env!("CARGO_BIN_EXE_stackwright"));
-        let output = command.current_dir(stack.dir.path()).arg("test").env_clear().output().expect("the program runs");
+        let output = command.current_dir(stack.dir.path().join("guide")).arg("test").env_clear().output().expect("the program runs");
         let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
         assert!(output.status.success() && said.contains(" passed in"), "{example}\n{said}");
     }

@@ -14,6 +14,7 @@ mod context;
 mod describe;
 mod environments;
 mod fit;
+mod given_stacks;
 mod habits;
 mod heads;
 mod imports;

@@ -304,12 +304,13 @@ impl<'t> Checker<'t> {
             return None;
         }
         // Blocks of this name make a list.
-        if &*name.node != "mock" {
+        if !matches!(&*name.node, "given" | "mock") {
             given.push((&name.node, name.span));
         }
         if let Written::Block(block) = &written {
             let extra = match &*name.node {
                 "mock" => block.label.as_ref(),
+                "given" => block.key.as_ref(),
                 _ => block.key.as_ref().or(block.label.as_ref()),
             };
             if let Some(extra) = extra {

@@ -16,7 +16,7 @@ use crate::model::types::{Bounds, FieldType, Need, ObjectType, VariantType};
 use crate::model::{Code, Confidence, Diagnostic, Edit, Kind, Name, Span, Type, Value};
 
 /// What a test or a step may say.
-const FIELDS: [&str; 8] = ["allow_destroy", "do", "environment", "faults", "inputs", "mock", "only", "replace"];
+const FIELDS: [&str; 9] = ["allow_destroy", "do", "environment", "faults", "given", "inputs", "mock", "only", "replace"];
 
 /// What a test or a step says of itself.
 #[derive(Default)]
@@ -141,6 +141,11 @@ impl<'t> Checker<'t> {
                 "inputs" => {
                     let inputs = self.check_inputs(&mut Cx::new(outer), written.body().ok_or(name.span));
                     setting.inputs = inputs.into_iter().map(|(name, value)| (name, value.clone(), value.span)).collect();
+                }
+                "given" => {
+                    if let Some(stack) = self.given_stack(&mut cx, &written, name.span) {
+                        setting.stacks.push(stack);
+                    }
                 }
                 "faults" => setting.faults = self.faults(&mut cx, &written, name.span),
                 "mock" => {
@@ -470,6 +475,7 @@ fn over(test: &Setting, step: Setting) -> Setting {
         faults: step.faults.or_else(|| test.faults.clone()),
         given: step.given.or_else(|| test.given.clone()),
         mocks: test.mocks.iter().cloned().chain(step.mocks).collect(),
+        stacks: test.stacks.iter().cloned().chain(step.stacks).collect(),
     }
 }
 

@@ -124,6 +124,8 @@ pub struct Setting {
     pub faults: Option<Expr>,
     /// `given { items }`: these in place of the program's.
     pub given: Option<std::sync::Arc<Given>>,
+    /// `given platform { url = "https://…" }`: what other stacks give out, the nearest last.
+    pub stacks: Vec<GivenStack>,
     /// `mock "fly.machine" { id = "m1" }`, the nearest last: what comes later wins.
     pub mocks: Vec<Mock>,
 }
@@ -134,6 +136,16 @@ pub struct Given {
     pub body: Body,
     /// What the checker says of it, where the step expects an error; nothing in it may be expanded then.
     pub errors: Vec<Diagnostic>,
+    pub span: Span,
+}
+
+/// `given platform { url = "https://…" }`: outputs of another stack, as if it had been applied with them.
+#[derive(Clone, Debug)]
+pub struct GivenStack {
+    /// A place in [`super::Program::stacks`].
+    pub stack: u32,
+    /// Evaluates to an object of some of its outputs, each converted to its type; known with the environment.
+    pub outputs: Expr,
     pub span: Span,
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::apply::Outcome;
+use crate::expand::{Elsewhere, Told};
 use crate::graph::resources::order_resources;
 use crate::lang::program::{Act, Program};
 use crate::model::{Diagnostic, Plan, Sources};
@@ -32,8 +33,10 @@ const BEGINNING: jiff::Timestamp = jiff::Timestamp::constant(1_767_225_600, 0);
 
 /// What a step is told, beside what it does.
 #[derive(Default)]
-pub struct Told {
+pub struct StepTold {
     pub inputs: Vec<GivenInput>,
+    /// What other stacks give out, by their places in the program.
+    pub stacks: BTreeMap<u32, Told>,
     pub mocks: Mocks,
     pub faults: Faults,
     pub only: Vec<String>,
@@ -98,10 +101,11 @@ impl TestWorld {
     }
 
     /// Does a step.
-    pub async fn act(&mut self, act: Act, told: Told) -> Done {
+    pub async fn act(&mut self, act: Act, told: StepTold) -> Done {
         let mut done = Done { sources: self.workspace.sources().clone(), ..Done::default() };
-        let Told { inputs, mocks, faults, .. } = &told;
+        let StepTold { inputs, mocks, faults, .. } = &told;
         self.workspace.project.inputs.clone_from(inputs);
+        self.workspace.elsewhere = self.elsewhere(&told.stacks);
         let mocks = Arc::new(mocks.clone());
         self.clouds.set_faults(faults.clone());
         self.pretend.set(mocks.clone(), faults.clone());
@@ -123,12 +127,26 @@ impl TestWorld {
         done
     }
 
+    /// What the step is told of other stacks, and what earlier steps left in other environments.
+    fn elsewhere(&self, stacks: &BTreeMap<u32, Told>) -> Elsewhere {
+        let count = self.workspace.project.program.stacks.len() as u32;
+        let environment = |(name, there): (&String, &Workspace)| {
+            let view = there.state.view();
+            (name.as_str().into(), Ok(Told { revision: view.revision, outputs: view.outputs.clone() }))
+        };
+        Elsewhere {
+            stacks: (0..count).map(|at| Ok(stacks.get(&at).cloned().unwrap_or_default())).collect(),
+            environments: self.others.iter().map(environment).collect(),
+            in_test: true,
+        }
+    }
+
     fn check(&self) -> Result<(), Failure> {
         let desired = desired(&self.workspace)?;
         order_resources(&desired.resources).map(drop).map_err(|circles| self.workspace.failure(circles))
     }
 
-    async fn plan(&self, destroy: bool, told: &Told, done: &mut Done) -> Result<(), Failure> {
+    async fn plan(&self, destroy: bool, told: &StepTold, done: &mut Done) -> Result<(), Failure> {
         let request =
             plan::Request { only: told.only.clone(), replace: told.replace.clone(), destroy, ..plan::Request::default() };
         let plan = done.plan.insert(plan::make(&self.workspace, &request).await?.plan);
@@ -139,7 +157,7 @@ impl TestWorld {
     }
 
     /// Settles, plans and makes, as somebody would who said `--yes`.
-    async fn make(&mut self, destroy: bool, told: &Told, done: &mut Done) -> Result<(), Failure> {
+    async fn make(&mut self, destroy: bool, told: &StepTold, done: &mut Done) -> Result<(), Failure> {
         let request = apply::Request {
             command: if destroy { "destroy" } else { "apply" }.to_owned(),
             author: Author { who: "test".into(), host: "test".into(), commit: None },

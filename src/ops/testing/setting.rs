@@ -1,8 +1,10 @@
 //! What a step says of itself, evaluated.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::sandbox::Told;
+use super::sandbox::StepTold;
+use crate::expand::Told;
 use crate::lang::program::{Mock as MockRule, Setting};
 use crate::model::{Address, Data, Expr, Fields, Kind, Name, Value};
 use crate::ops::desired::early;
@@ -14,7 +16,7 @@ use crate::providers::sim::{Fault, Faults, Mock, Rule};
 /// Evaluates a step's setting in its environment.
 ///
 /// Errors: of the first expression that has no value.
-pub fn told(workspace: &Workspace, setting: &Setting) -> Result<Told, Failure> {
+pub fn told(workspace: &Workspace, setting: &Setting) -> Result<StepTold, Failure> {
     let mut inputs = Vec::with_capacity(setting.inputs.len());
     for (name, expr, span) in &setting.inputs {
         inputs.push(GivenInput::of_test(name, early(workspace, expr)?.at(*span)));
@@ -27,8 +29,15 @@ pub fn told(workspace: &Workspace, setting: &Setting) -> Result<Told, Failure> {
         None => Faults::default(),
         Some(expr) => faults(&early(workspace, expr)?),
     };
-    Ok(Told {
+    let mut stacks: BTreeMap<u32, Told> = BTreeMap::new();
+    for given in &setting.stacks {
+        let outputs = early(workspace, &given.outputs)?;
+        let told = stacks.entry(given.stack).or_insert_with(|| Told { revision: 1, ..Told::default() });
+        told.outputs.extend(outputs.as_map().cloned().unwrap_or_default());
+    }
+    Ok(StepTold {
         inputs,
+        stacks,
         mocks,
         faults,
         only: texts(workspace, setting.only.as_ref())?,

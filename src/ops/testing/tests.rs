@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::sandbox::{Done, TestWorld, Told};
+use super::sandbox::{Done, StepTold, TestWorld};
 use crate::lang;
 use crate::lang::program::Act;
 use crate::model::{Action, Sources};
@@ -40,18 +40,18 @@ fn world(environment: &str) -> TestWorld {
     TestWorld::new(&settings, "a test", environment, program, checked.sources)
 }
 
-fn act(world: &mut TestWorld, act: Act, told: Told) -> Done {
+fn act(world: &mut TestWorld, act: Act, told: StepTold) -> Done {
     let clock = world.clock.clone();
     clock.run(world.act(act, told)).expect("nothing waits for ever")
 }
 
-fn faults(json: &str) -> Told {
-    Told { faults: Faults::parse("test", json).expect("they exist"), ..losing_all() }
+fn faults(json: &str) -> StepTold {
+    StepTold { faults: Faults::parse("test", json).expect("they exist"), ..losing_all() }
 }
 
 /// Whatever is lost is meant to be.
-fn losing_all() -> Told {
-    Told { allow_destroy: vec!["database.main".into(), "cache.sessions".into()], ..Told::default() }
+fn losing_all() -> StepTold {
+    StepTold { allow_destroy: vec!["database.main".into(), "cache.sessions".into()], ..StepTold::default() }
 }
 
 #[test]
