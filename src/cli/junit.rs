@@ -10,7 +10,8 @@ use super::terminal::Terminal;
 use crate::model::Sources;
 use crate::ops::testing::report::{Report, TestResult};
 
-/// The whole document: a suite a file, a case a test.
+/// The whole document: a suite a file, a case a test. A test that went wrong by itself is an error there, one whose expectations do
+/// not hold a failure; each counts once.
 pub fn document(report: &Report) -> String {
     let mut suites: BTreeMap<String, Vec<&TestResult>> = BTreeMap::new();
     for result in &report.results {
@@ -19,13 +20,11 @@ pub fn document(report: &Report) -> String {
     }
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let name = if report.stack.is_empty() { "stackwright" } else { &report.stack };
-    let all = report.results.iter();
-    let head = attributes(name, all.clone().count(), all.filter(|it| !it.passed()).count(), report.took);
+    let head = attributes(name, &report.results.iter().collect::<Vec<_>>(), report.took);
     out.push_str(&format!("<testsuites{head}>\n"));
     for (file, results) in suites {
-        let failed = results.iter().filter(|it| !it.passed()).count();
         let took = results.iter().map(|it| it.took).sum();
-        out.push_str(&format!("  <testsuite{}>\n", attributes(&file, results.len(), failed, took)));
+        out.push_str(&format!("  <testsuite{}>\n", attributes(&file, &results, took)));
         results.iter().for_each(|result| case(&mut out, result, &file, name, &report.sources));
         out.push_str("  </testsuite>\n");
     }
@@ -33,8 +32,15 @@ pub fn document(report: &Report) -> String {
     out
 }
 
-fn attributes(name: &str, tests: usize, failed: usize, took: Duration) -> String {
-    format!(" name=\"{}\" tests=\"{tests}\" failures=\"{failed}\" errors=\"0\" time=\"{}\"", escape(name), seconds(took))
+fn attributes(name: &str, results: &[&TestResult], took: Duration) -> String {
+    let errors = results.iter().filter(|it| it.broke()).count();
+    let failures = results.iter().filter(|it| !it.passed() && !it.broke()).count();
+    format!(
+        " name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\" time=\"{}\"",
+        escape(name),
+        results.len(),
+        seconds(took)
+    )
 }
 
 fn case(out: &mut String, result: &TestResult, file: &str, stack: &str, sources: &Sources) {
@@ -55,8 +61,9 @@ fn case(out: &mut String, result: &TestResult, file: &str, stack: &str, sources:
     for problem in &result.problems {
         let text = Shown::new(&problem.diagnostic, &problem.sources, Terminal::paper(100)).render();
         let step = problem.step.as_ref().map(|step| format!("in step {step}\n")).unwrap_or_default();
+        let element = if problem.missed { "failure" } else { "error" };
         out.push_str(&format!(
-            "      <failure message=\"{}\" type=\"{}\">{}</failure>\n",
+            "      <{element} message=\"{}\" type=\"{}\">{}</{element}>\n",
             escape(&Escaped(&problem.diagnostic.message).to_string()),
             problem.diagnostic.code,
             escape(&format!("{step}{text}"))

@@ -28,9 +28,13 @@ impl<'p> Names for Scope<'_, 'p> {
                 all.ready(frame);
                 let found = frame.tables.borrow().lets.get(name).copied();
                 match found {
-                    Some(it) => {
-                        all.memo(frame, Key::Let(name.clone()), span, || Title::Let(name.clone()), || all.eval(frame, &it.value, &[]))
-                    }
+                    Some(it) => all.memo(
+                        frame,
+                        Key::Let(name.clone()),
+                        span,
+                        || Title::Let(name.clone()),
+                        || all.eval(frame, &it.value, &[]),
+                    ),
                     None => all.file_let(frame.directory, name, span),
                 }
             }

@@ -90,7 +90,8 @@ fn settled_counts(settled: &[Recovered]) -> Outcome {
 /// Errors: all of them, such as [`Code::ProgramMissing`] and [`Code::NoCredentials`].
 pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>) -> Result<(), Failure> {
     if let Some(first) = plan.deferred.first() {
-        return Err(Failure::new(vec![refuse_deferred(plan, first)], sources.clone()));
+        let refused = refuse_deferred(plan, first, &connections.cloud_flag());
+        return Err(Failure::new(vec![refused], sources.clone()));
     }
     let mut kinds: BTreeMap<ProviderName, BTreeSet<Name>> = BTreeMap::new();
     for change in &plan.changes {
@@ -110,7 +111,7 @@ pub fn preflight(connections: &Connections, plan: &Plan, sources: &Arc<Sources>)
 }
 
 /// A set whose keys are known only after apply would be planned in a second wave, which this version does not make.
-fn refuse_deferred(plan: &Plan, first: &Deferred) -> Diagnostic {
+fn refuse_deferred(plan: &Plan, first: &Deferred, cloud_flag: &str) -> Diagnostic {
     let waits: Vec<String> = first.waits_for.iter().map(|it| format!("`{it}`")).collect();
     let only: Vec<String> = first.waits_for.iter().map(|it| format!("--only '{it}'")).collect();
     let others = match plan.deferred.len() {
@@ -122,7 +123,7 @@ fn refuse_deferred(plan: &Plan, first: &Deferred) -> Diagnostic {
         .label(first.span, format!("waits for {}", waits.join(", ")))
         .note("this version does not apply in waves: what such a set waits for is applied first")
         .help(format!(
-            "`stackwright apply {} --env {}`, then apply again: the keys are known by then",
+            "`stackwright apply {} --env {}{cloud_flag}`, then apply again: the keys are known by then",
             only.join(" "),
             plan.environment
         ))

@@ -47,6 +47,11 @@ pub struct Sandbox {
 }
 
 impl Connections {
+    /// As [`Settings::cloud_flag`].
+    pub fn cloud_flag(&self) -> String {
+        self.settings.cloud_flag()
+    }
+
     /// `store` is the id of the state's store, which goes into every mark on a platform. Under `--sim` the clouds are there when
     /// this returns. Secrets in `known` are recognised in everything that a platform says.
     ///

@@ -63,6 +63,15 @@ impl Settings {
         matches!(self.clouds, Clouds::InProcess(_))
     }
 
+    /// What a command that is suggested says of the clouds: nothing, ` --sim` or ` --sim=URL`.
+    pub fn cloud_flag(&self) -> String {
+        match &self.clouds {
+            Clouds::Real | Clouds::InProcess(_) => String::new(),
+            Clouds::Simulated => " --sim".into(),
+            Clouds::SimulatedAt(url) => format!(" --sim={url}"),
+        }
+    }
+
     pub fn simulated(&self) -> bool {
         !matches!(self.clouds, Clouds::Real)
     }

@@ -80,7 +80,8 @@ fn the_examples_of_the_guide_to_tests_pass() {
         // Imports reach as far as the repository.
         std::fs::create_dir(stack.dir.path().join(".git")).expect("a directory can be made");
         let mut command = Command::new(env!("CARGO_BIN_EXE_stackwright"));
-        let output = command.current_dir(stack.dir.path().join("guide")).arg("test").env_clear().output().expect("the program runs");
+        let output =
+            command.current_dir(stack.dir.path().join("guide")).arg("test").env_clear().output().expect("the program runs");
         let said = [output.stdout, output.stderr].map(|it| String::from_utf8_lossy(&it).into_owned()).concat();
         assert!(output.status.success() && said.contains(" passed in"), "{example}\n{said}");
     }

@@ -326,11 +326,13 @@ impl<'c> Session<'c> {
         if let Some(broken) = &outcome.broken {
             output.diagnostics(std::slice::from_ref(&**broken), sources);
         }
-        let left = plan.changes.len() - outcome.done.len();
-        output.about(&format!(
-            "Next: correct what failed, then `{}` carries on ({left} left)\n",
-            self.context.command(environment, "apply")
-        ));
+        let left = match plan.changes.len() - outcome.done.len() {
+            // All is made, and what it had to come to it has not.
+            0 => String::new(),
+            left => format!(" ({left} left)"),
+        };
+        let command = self.context.command(environment, "apply");
+        output.about(&format!("Next: correct what failed, then `{command}` carries on{left}\n"));
         match () {
             () if outcome.interrupted => Exit::Interrupted,
             () if outcome.done.is_empty() && outcome.open.is_empty() => {

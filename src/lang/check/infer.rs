@@ -166,7 +166,10 @@ impl<'t> Checker<'t> {
         self.taints += u32::from(holds_secret(&typed.ty));
         match fit(&typed.ty, want) {
             Fit::Same => typed.expr,
-            Fit::Convert => self.converted(typed.expr, want, at),
+            Fit::Convert => {
+                let expr = self.told_from_here(typed.expr, &typed.ty, want);
+                self.converted(expr, want, at)
+            }
             Fit::Secret => {
                 self.say_secret_shown(Some(&typed.expr), &typed.ty, at, span);
                 poison(span)

@@ -29,6 +29,7 @@ mod names;
 mod narrow;
 mod operators;
 mod overrides;
+mod paths;
 mod patterns;
 mod planned;
 mod promql;

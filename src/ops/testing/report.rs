@@ -46,6 +46,8 @@ pub struct StepResult {
 pub struct Problem {
     /// The step that it happened in; none for what the test says outside of its steps.
     pub step: Option<Name>,
+    /// An expectation does not hold; else the step, or the test, went wrong by itself.
+    pub missed: bool,
     pub diagnostic: Diagnostic,
     /// Texts that the diagnostic points into.
     pub sources: Arc<Sources>,
@@ -54,6 +56,11 @@ pub struct Problem {
 impl TestResult {
     pub fn passed(&self) -> bool {
         self.problems.is_empty()
+    }
+
+    /// Whether something went wrong that is no expectation.
+    pub fn broke(&self) -> bool {
+        self.problems.iter().any(|it| !it.missed)
     }
 }
 

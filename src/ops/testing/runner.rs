@@ -131,14 +131,14 @@ impl Running<'_> {
             let doing = format!("{} in {}", word(step.act), world.workspace.environment);
             let doing = step.name.as_ref().map_or(doing.clone(), |name| format!("`{name}`, {doing}"));
             let diagnostic = diagnostic.fact("step", doing);
-            self.result.problems.push(Problem { step: name.clone(), diagnostic, sources: done.sources.clone() });
+            self.result.problems.push(Problem { step: name.clone(), missed: false, diagnostic, sources: done.sources.clone() });
         }
         let (missed, held) = expect::missed(&done, &looked, word(step.act));
         let expectations = held + missed.len();
         // A step that failed has nothing to show: only whether it was to fail so is said.
         let missed = missed.into_iter().filter(|(is_failure, _)| !failed || *is_failure);
         for (_, diagnostic) in missed {
-            self.problem(name.clone(), diagnostic);
+            self.result.problems.push(Problem { step: name.clone(), missed: true, diagnostic, sources: self.sources.clone() });
         }
         (held, expectations)
     }
@@ -166,12 +166,17 @@ impl Running<'_> {
 
     fn failure(&mut self, step: Option<Name>, failure: Failure) {
         for diagnostic in failure.diagnostics {
-            self.result.problems.push(Problem { step: step.clone(), diagnostic, sources: failure.sources.clone() });
+            self.result.problems.push(Problem {
+                step: step.clone(),
+                missed: false,
+                diagnostic,
+                sources: failure.sources.clone(),
+            });
         }
     }
 
     fn problem(&mut self, step: Option<Name>, diagnostic: Diagnostic) {
-        self.result.problems.push(Problem { step, diagnostic, sources: self.sources.clone() });
+        self.result.problems.push(Problem { step, missed: false, diagnostic, sources: self.sources.clone() });
     }
 }
 
