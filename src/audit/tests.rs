@@ -136,7 +136,8 @@ async fn each_attribute_names_the_revision_that_made_it_so() {
 }
 
 async fn verify(root: &std::path::Path, environment: &str, world: &World) -> Verification {
-    super::verify(root, environment, &Trust::default(), world).await
+    let store = State::local_store(root, environment).expect("a name");
+    verify_log(&State::unread(store, root, environment, world), &Trust::default()).await
 }
 
 #[tokio::test]
@@ -147,7 +148,7 @@ async fn verify_finds_what_is_wrong_and_says_what_is_well() {
     let world = World::real();
     let fresh = verify(dir.path(), "production", &world).await;
     assert!(fresh.holds() && fresh.head.is_none());
-    let mut state = State::open(dir.path(), "production", &world).await.expect("a state");
+    let mut state = State::open_local(dir.path(), "production", &world).await.expect("a state");
     for at in 1..4 {
         create(&mut state, at, &format!("local.value.a{at}")).await;
     }
@@ -168,7 +169,7 @@ async fn verify_finds_what_is_wrong_and_says_what_is_well() {
     assert!(!damaged.holds());
     let diagnostic = damaged.first_failure().and_then(|it| it.diagnostic.as_ref()).expect("why");
     assert_eq!(diagnostic.code, Code::DamagedState);
-    assert_eq!(State::open(dir.path(), "production", &world).await.err().map(|it| it.code), Some(Code::DamagedState));
+    assert_eq!(State::open_local(dir.path(), "production", &world).await.err().map(|it| it.code), Some(Code::DamagedState));
     std::fs::write(&log, bytes).expect("a log");
 
     // What is derived is judged by the log, and made again.
@@ -180,7 +181,7 @@ async fn verify_finds_what_is_wrong_and_says_what_is_well() {
     let judged = verify(dir.path(), "production", &world).await;
     assert!(judged.holds() && words(&judged).contains("the snapshot cannot be read"), "{}", words(&judged));
     assert!(judged.checks.iter().any(|it| it.finding == Finding::Remark));
-    let mut state = State::open(dir.path(), "production", &world).await.expect("it opens without it");
+    let mut state = State::open_local(dir.path(), "production", &world).await.expect("it opens without it");
     state.rebuild().await.expect("made again");
     assert!(verify(dir.path(), "production", &world).await.holds());
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -11,7 +10,6 @@ use crate::model::{Code, Data, Diagnostic, Digest, Value};
 use crate::state::contract::{Entry, Head};
 use crate::state::view::snapshot::fingerprint;
 use crate::state::{State, View, replay_without_key};
-use crate::world::World;
 
 #[derive(Clone, Debug, Default)]
 pub struct Verification {
@@ -75,13 +73,8 @@ impl Verification {
     }
 }
 
-/// Checks the log of `environment` under `root`: every checksum, the whole hash chain, the signatures and the anchors (which need no
-/// key), the fold, the snapshot and the index against it, and that no secret of it stands in it in clear.
-pub async fn verify(root: &Path, environment: &str, trust: &Trust, world: &World) -> Verification {
-    verify_log(&State::unread(root, environment, world), trust).await
-}
-
-/// As [`verify`], for a state that is open.
+/// Checks the log of a state, which need not have been read ([`State::unread`]): every checksum, the whole hash chain, the signatures
+/// and the anchors (which need no key), the fold, the snapshot and the index against it, and that no secret of it stands in it in clear.
 pub async fn verify_log(state: &State, trust: &Trust) -> Verification {
     let (entries, damage) = state.entries_that_are_whole().await;
     let mut result = begun(&entries);

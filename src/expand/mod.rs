@@ -25,9 +25,9 @@ use std::sync::Arc;
 
 pub use secrets::KeptSecret;
 
-use crate::eval::Outside;
+use crate::eval::{Nothing, Outside};
 use crate::lang::program::{Environment, Program};
-use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields, Kind, Name, ProviderName, Span, Value};
+use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Expr, Fields, Kind, Name, ProviderName, Span, Value};
 
 /// What to expand a program for.
 pub struct Request<'a> {
@@ -109,6 +109,25 @@ pub struct Question {
 /// [`Code::Unreachable`], and what evaluation answers.
 pub fn expand(program: &Program, request: &Request<'_>) -> Result<Expansion, Vec<Diagnostic>> {
     whole::run(&expander::Expander::new(program, request, environment_of(program, request.environment)?))
+}
+
+/// The value of an expression that reads constants and `env.name` only, in an environment that the program need not have.
+///
+/// Errors: what evaluation answers.
+pub fn early(program: &Program, environment: &str, expr: &Expr) -> Result<Value, Box<Diagnostic>> {
+    let (inputs, known) = (BTreeMap::new(), Known::default());
+    let request = Request { environment, inputs: &inputs, known, outside: &Nothing };
+    let bare = Environment {
+        name: environment.into(),
+        span: Span::ENGINE,
+        on: None,
+        place: Vec::new(),
+        protect: None,
+        inputs: Vec::new(),
+    };
+    let all = expander::Expander::new(program, &request, &bare);
+    let top = all.top().clone();
+    all.eval(&top, expr, &[])
 }
 
 fn environment_of<'p>(program: &'p Program, name: &str) -> Result<&'p Environment, Vec<Diagnostic>> {

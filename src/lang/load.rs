@@ -459,6 +459,7 @@ fn other_stack(reading: &Reading, checked: &Checked) -> Result<OtherStack, Box<D
         environment,
         environments,
         outputs: program.body.outputs.iter().map(output).collect(),
+        program: Some(program.clone()),
         span: reading.span,
     })
 }
@@ -472,6 +473,7 @@ fn unread(reading: &Reading) -> OtherStack {
         environment: None,
         environments: Vec::new(),
         outputs: BTreeMap::new(),
+        program: None,
         span: reading.span,
     }
 }

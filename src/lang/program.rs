@@ -69,6 +69,8 @@ pub struct OtherStack {
     /// Those that it has.
     pub environments: Vec<Name>,
     pub outputs: BTreeMap<Name, StackOutput>,
+    /// The program itself, which says where its state is; `None` for one that was not read.
+    pub program: Option<Arc<Program>>,
     pub span: Span,
 }
 

@@ -62,8 +62,7 @@ pub async fn blame(stored: &Stored, address: &str) -> Result<Vec<Blame>, Box<Dia
 
 /// Verifies the log of an environment, which may be too damaged to be opened.
 pub async fn verify(settings: &Settings, named: Option<&str>) -> Result<(String, Verification), Failure> {
-    let environment = stored::environment_name(settings, named)?;
-    let trust = Trust::default();
-    let verification = audit::verify(&settings.state_root(), &environment, &trust, &settings.world).await;
-    Ok((environment, verification))
+    let stored = stored::unread(settings, named)?;
+    let verification = audit::verify_log(&stored.state, &Trust::default()).await;
+    Ok((stored.environment, verification))
 }

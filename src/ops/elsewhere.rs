@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::settings::Settings;
+use super::stores;
 use super::workspace::Workspace;
 use crate::expand::{Elsewhere, Told};
 use crate::lang::program::{Body, Program};
 use crate::model::{Code, Diagnostic, Name, Plan};
 use crate::plan::elsewhere_digest;
-use crate::state::State;
 
 /// Reads what a program takes from elsewhere. A state that cannot be read is an error of whoever uses it.
 pub async fn read(settings: &Settings, program: &Program, environment: &str) -> Elsewhere {
@@ -18,7 +18,7 @@ pub async fn read(settings: &Settings, program: &Program, environment: &str) -> 
         let name = stack.environment.as_ref().map_or(environment, |(name, _)| name);
         // One that it has not is said where it is read.
         elsewhere.stacks.push(match stack.environments.iter().any(|it| **it == *name) {
-            true => told(settings, &stack.home, name).await,
+            true => told(settings, stack.program.as_deref(), &stack.home, name).await,
             false => Ok(Told::default()),
         });
     }
@@ -29,7 +29,7 @@ pub async fn read(settings: &Settings, program: &Program, environment: &str) -> 
         component.clauses.iter().for_each(|clause| homes(&clause.body, &mut names));
     }
     for name in names.into_iter().filter(|name| **name != *environment) {
-        let told = told(settings, "", &name).await;
+        let told = told(settings, Some(program), "", &name).await;
         elsewhere.environments.insert(name, told);
     }
     elsewhere
@@ -45,11 +45,14 @@ fn homes(body: &Body, names: &mut BTreeSet<Name>) {
 }
 
 /// The outputs that the state of an environment holds. `stack` is the directory of another stack, relative to this one's; empty
-/// for this one.
-async fn told(settings: &Settings, stack: &str, environment: &str) -> Result<Told, Box<Diagnostic>> {
+/// for this one. `program` is that stack's, and says where its state is.
+async fn told(settings: &Settings, program: Option<&Program>, stack: &str, environment: &str) -> Result<Told, Box<Diagnostic>> {
     let dir: PathBuf = settings.dir.join(stack);
     let of = Settings { dir, ..settings.clone() };
-    let state = State::open(&of.state_root(), environment, &settings.world).await?;
+    let state = match program {
+        Some(program) => stores::open(&of, program, environment).await?,
+        None => stores::open_local(&of, environment).await?,
+    };
     Ok(Told { revision: state.view().revision, outputs: state.view().outputs.clone() })
 }
 
@@ -60,7 +63,12 @@ pub async fn check_fits(workspace: &Workspace, plan: &Plan) -> Result<(), Box<Di
     let digest = workspace.state.digester();
     let mut changed = Vec::new();
     for read in &plan.elsewhere {
-        let told = told(&workspace.settings, &read.stack, &read.environment).await?;
+        let own = &workspace.project.program;
+        let program = match read.stack.is_empty() {
+            true => Some(&**own),
+            false => own.stacks.iter().find(|it| *it.home == *read.stack).and_then(|it| it.program.as_deref()),
+        };
+        let told = told(&workspace.settings, program, &read.stack, &read.environment).await?;
         let now = told.outputs.get(&read.output).map(|value| elsewhere_digest(value, &*digest));
         if now != Some(read.digest) {
             changed.push(match read.stack.is_empty() {

@@ -33,6 +33,7 @@ pub mod secrets;
 pub mod settings;
 pub mod sim;
 pub mod stored;
+pub mod stores;
 pub mod surroundings;
 pub mod testing;
 mod watched;

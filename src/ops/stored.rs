@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::environment;
 use super::project::{self, Failure};
 use super::settings::Settings;
+use super::stores;
 use crate::lang::program::Program;
 use crate::model::{Address, Code, Diagnostic, Record, Sources};
 use crate::providers::registry;
@@ -23,37 +24,69 @@ pub struct Stored {
 ///
 /// Errors: [`Code::UnknownEnvironment`], and those of opening a state.
 pub async fn open(settings: &Settings, named: Option<&str>) -> Result<Stored, Failure> {
-    let (stack, environment) = names(settings, named)?;
-    let state = State::open(&settings.state_root(), &environment, &settings.world).await?;
-    Ok(Stored { stack, environment, state })
+    let found = find_out(settings, named)?;
+    let state = match &found.program {
+        Some(program) => stores::open(settings, program, &found.environment).await.map_err(|error| found.fail(error))?,
+        None => stores::open_local(settings, &found.environment).await?,
+    };
+    if let Some(unknown) = found.unknown.filter(|_| state.view().head.is_none()) {
+        return Err(unknown.into());
+    }
+    let stack = found.program.map_or_else(String::new, |program| program.stack.name.to_string());
+    Ok(Stored { stack, environment: found.environment, state })
 }
 
-/// The environment that [`open`] would open; the state itself is not looked at.
-pub fn environment_name(settings: &Settings, named: Option<&str>) -> Result<String, Failure> {
-    names(settings, named).map(|(_, environment)| environment)
+/// As [`open`], with a state that was not yet read: for audits.
+pub fn unread(settings: &Settings, named: Option<&str>) -> Result<Stored, Failure> {
+    let found = find_out(settings, named)?;
+    let state = match &found.program {
+        Some(program) => stores::unread(settings, program, &found.environment).map_err(|error| found.fail(error))?,
+        None => {
+            let store = State::local_store(&settings.state_root(), &found.environment)?;
+            State::unread(store, &settings.state_root(), &found.environment, &settings.world)
+        }
+    };
+    let stack = found.program.map_or_else(String::new, |program| program.stack.name.to_string());
+    Ok(Stored { stack, environment: found.environment, state })
 }
 
-fn names(settings: &Settings, named: Option<&str>) -> Result<(String, String), Failure> {
-    let checked = project::check(settings, Arc::new(registry::schemas()), Sources::default());
-    let of_program = |program: &Program| program.stack.name.to_string();
-    match (&checked.program, named) {
-        (Some(program), named) => match environment::choose(program, named) {
-            Ok(environment) => Ok((of_program(program), environment.name.to_string())),
-            Err(diagnostic) => match named.filter(|name| has_state(settings, name)) {
-                Some(name) => Ok((of_program(program), name.to_owned())),
-                None => Err(diagnostic.into()),
-            },
-        },
-        (None, Some(name)) if has_state(settings, name) => Ok((String::new(), name.to_owned())),
-        (None, _) => match &environments_with_state(settings)[..] {
-            [only] if named.is_none() => Ok((String::new(), only.clone())),
-            _ => Err(Failure::new(checked.diagnostics, checked.sources)),
-        },
+/// Which state is meant.
+struct Found {
+    environment: String,
+    /// `None` where it cannot be read: then only a state on this machine can be found.
+    program: Option<Arc<Program>>,
+    sources: Arc<Sources>,
+    /// The program has no such environment: an error unless there is a state of it.
+    unknown: Option<Box<Diagnostic>>,
+}
+
+impl Found {
+    fn fail(&self, error: Box<Diagnostic>) -> Failure {
+        Failure::new(vec![*error], self.sources.clone())
     }
 }
 
-fn has_state(settings: &Settings, name: &str) -> bool {
-    environments_with_state(settings).iter().any(|it| it == name)
+fn find_out(settings: &Settings, named: Option<&str>) -> Result<Found, Failure> {
+    let checked = project::check(settings, Arc::new(registry::schemas()), Sources::default());
+    let sources = checked.sources.clone();
+    let Some(program) = checked.program else {
+        let environment = match (named, &environments_with_state(settings)[..]) {
+            (Some(name), _) if stores::is_here(settings, name) => name.to_owned(),
+            (None, [only]) => only.clone(),
+            _ => return Err(Failure::new(checked.diagnostics, checked.sources)),
+        };
+        return Ok(Found { environment, program: None, sources, unknown: None });
+    };
+    let (environment, unknown) = match (environment::choose(&program, named), named) {
+        (Ok(environment), _) => (environment.name.to_string(), None),
+        (Err(unknown), Some(name)) => (name.to_owned(), Some(unknown)),
+        (Err(unknown), None) => return Err(unknown.into()),
+    };
+    let local = unknown.is_some() && matches!(stores::asked(settings, &program, &environment), Ok(stores::Asked::Local) | Err(_));
+    match unknown {
+        Some(unknown) if local && !stores::is_here(settings, &environment) => Err(unknown.into()),
+        unknown => Ok(Found { environment, program: Some(program), sources, unknown }),
+    }
 }
 
 /// Names of the environments that have a state on this machine, ordered.

@@ -10,8 +10,9 @@ use super::given::Given;
 use super::given_secrets;
 use super::project::{self, Failure, Project};
 use super::settings::Settings;
+use super::stores;
 use crate::expand::Elsewhere;
-use crate::model::{Address, Code, Data, Diagnostic, KnownSecrets, Name, Schemas, Sources, Value};
+use crate::model::{Address, Diagnostic, KnownSecrets, Name, Schemas, Sources, Value};
 use crate::providers::registry;
 use crate::state::State;
 
@@ -42,8 +43,7 @@ impl Workspace {
     pub async fn of(settings: &Settings, project: Project, environment: Option<&str>) -> Result<Workspace, Failure> {
         let at = |diagnostic: Box<Diagnostic>| Failure::new(vec![*diagnostic], project.sources.clone());
         let environment = environment::choose(&project.program, environment).map_err(at)?.name.to_string();
-        refuse_other_stores(&project).map_err(at)?;
-        let state = State::open(&settings.state_root(), &environment, &settings.world).await.map_err(at)?;
+        let state = stores::open(settings, &project.program, &environment).await.map_err(at)?;
         let elsewhere = elsewhere::read(settings, &project.program, &environment).await;
         Ok(Workspace { elsewhere, ..Workspace::over(settings.clone(), project, environment, state) })
     }
@@ -101,22 +101,4 @@ impl Workspace {
 /// The id of the store; empty for one that was never written.
 pub fn store_name(state: &State) -> String {
     state.store_id().map(|id| id.to_string()).unwrap_or_default()
-}
-
-/// State is kept on this machine; a stack that asks for another store is refused instead of being given a wrong one.
-fn refuse_other_stores(project: &Project) -> Result<(), Box<Diagnostic>> {
-    let Some(expr) = project.program.stack.settings.get("state") else { return Ok(()) };
-    let label = match &expr.kind {
-        crate::model::ExprKind::Variant(label, _) => label.to_string(),
-        crate::model::ExprKind::Literal(value) => match &value.data {
-            Data::Variant(label, _) => label.to_string(),
-            _ => return Ok(()),
-        },
-        _ => return Ok(()),
-    };
-    if label == "local" {
-        return Ok(());
-    }
-    let text = format!("this version keeps state on this machine only, and the stack asks for `{label}`");
-    Err(Box::new(Code::NotYet.error(text).label(expr.span, "another store").help("write `state = local {}`")))
 }

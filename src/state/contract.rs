@@ -1,9 +1,10 @@
 //! What the engine asks of a store, and the data that crosses between them.
 //!
 //! A store is an append-only log of entries, each bound to the one before by its hash. It knows nothing of what the entries
-//! mean. Every store runs the suite of this room's `contract/tests.rs`; the memory store is the strictest of them.
+//! mean. Every store runs the suite in `store/promises`; the memory store is the strictest of them.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -115,6 +116,16 @@ pub trait Store: Send + Sync {
         }
     }
 
+    /// The entry at a place; `None` where the log ends before it.
+    async fn entry(&self, at: Sequence) -> Result<Option<Entry>, StoreError> {
+        Ok(self.read(at).await?.into_iter().next().filter(|entry| entry.header.sequence == at))
+    }
+
+    /// How records are gathered into one append: what an append costs decides how long it pays to wait for more.
+    fn batching(&self) -> Batching {
+        Batching::LOCAL
+    }
+
     /// Marks a run as alive under a name of its own until the guard is dropped or the process dies.
     async fn hold(&self, name: &str) -> Result<Box<dyn Hold>, StoreError>;
 
@@ -136,6 +147,20 @@ pub trait Store: Send + Sync {
     fn derived(&self) -> Option<PathBuf> {
         None
     }
+}
+
+/// How long a batch waits for company, and how many records it holds at most.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Batching {
+    pub wait: Duration,
+    pub records: usize,
+}
+
+impl Batching {
+    /// For an append of a few milliseconds: a disk, a database.
+    pub const LOCAL: Batching = Batching { wait: Duration::from_millis(5), records: 64 };
+    /// For an append of tens of milliseconds that costs the same whatever it holds: object storage.
+    pub const OBJECTS: Batching = Batching { wait: Duration::from_millis(50), records: 256 };
 }
 
 /// The folded view at a place of the log, as bytes.
@@ -172,6 +197,16 @@ pub enum StoreError {
     /// It was written, and the disk did not confirm it: this process may not go on with the file.
     #[error("{place}: the disk did not confirm a write: {why}")]
     Unconfirmed { place: String, why: String },
+    /// It did not answer in time, however often it was asked.
+    #[error("{place} does not answer: {why}")]
+    Unreachable { place: String, why: String },
+    /// An append was sent and no answer came; whether it was written is not known. Appending the same again after reading finds out.
+    #[error("{place} did not say whether it has written: {why}")]
+    Unanswered { place: String, why: String },
+    /// It answers, and may not be used as it is: no credentials, no permission, a setting that would lose entries. `help` is what
+    /// to do.
+    #[error("{place}: {why}")]
+    Refused { place: String, why: String, help: String },
     #[error("a bug: {0}")]
     Misuse(String),
 }

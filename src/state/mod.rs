@@ -64,17 +64,28 @@ struct Shared {
 }
 
 impl State {
-    /// Opens the state of `environment` under `root` (`.stackwright/state`), reading only; where nothing was ever applied the
-    /// view is empty, and nothing is made on disk.
+    /// Opens the state of `environment` that `store` keeps, reading only; where nothing was ever applied the view is empty, and
+    /// nothing is made. The key that seals secrets is the file `key` in `keys`.
     ///
     /// Errors: [`Code::NewerState`], [`Code::DamagedState`], [`Code::StateUnavailable`], [`Code::NoKey`].
-    pub async fn open(root: &Path, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
+    pub async fn open(store: Arc<dyn Store>, keys: &Path, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
+        State::load(State::unread(store, keys, environment, world).shared).await
+    }
+
+    /// The store on this machine: the log of `environment` in a directory of `root` (`.stackwright/state`).
+    ///
+    /// Errors: [`Code::StateUnavailable`] where the name can be no directory's.
+    pub fn local_store(root: &Path, environment: &str) -> Result<Arc<dyn Store>, Box<Diagnostic>> {
         let named = !environment.is_empty() && !environment.starts_with('.') && !environment.contains(['/', '\\', '\0']);
         if !named {
             return Err(Box::new(Code::StateUnavailable.error(format!("no environment can be called {environment:?}"))));
         }
-        let store = Arc::new(Embedded::at(root.join(environment)));
-        State::with(store, KeyRing::at(root, world), environment, world).await
+        Ok(Arc::new(Embedded::at(root.join(environment))))
+    }
+
+    /// As [`State::open`], of the store on this machine, whose key is beside it.
+    pub async fn open_local(root: &Path, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
+        State::open(State::local_store(root, environment)?, root, environment, world).await
     }
 
     /// A state in memory, for tests and simulations.
@@ -123,31 +134,17 @@ impl State {
         State::load(self.shared.clone()).await
     }
 
-    /// The log of `environment` under `root`, not yet read: for audits, which want to say what is wrong with it. The view is empty.
-    pub fn unread(root: &Path, environment: &str, world: &World) -> State {
+    /// As [`State::open`], not yet read: for audits, which want to say what is wrong with the log. The view is empty.
+    pub fn unread(store: Arc<dyn Store>, keys: &Path, environment: &str, world: &World) -> State {
         let shared = Shared {
-            store: Arc::new(Embedded::at(root.join(environment))),
-            ring: Arc::new(KeyRing::at(root, world)),
+            store,
+            ring: Arc::new(KeyRing::at(keys, world)),
             environment: environment.to_owned(),
             world: world.clone(),
             signing: OnceLock::new(),
             snapshot_at: AtomicU64::new(0),
         };
         State::seen(Arc::new(shared), View::default())
-    }
-
-    async fn with(store: Arc<dyn Store>, ring: KeyRing, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
-        let environment = environment.to_owned();
-        let snapshot_at = AtomicU64::new(0);
-        State::load(Arc::new(Shared {
-            store,
-            ring: Arc::new(ring),
-            environment,
-            world: world.clone(),
-            signing: OnceLock::new(),
-            snapshot_at,
-        }))
-        .await
     }
 
     async fn load(shared: Arc<Shared>) -> Result<State, Box<Diagnostic>> {

@@ -125,7 +125,7 @@ pub(crate) async fn create(state: &mut State, operation: u8, at: &str) -> u64 {
 }
 
 async fn disk(root: &Path) -> Result<State, Box<Diagnostic>> {
-    State::open(root, "production", &World::real()).await
+    State::open_local(root, "production", &World::real()).await
 }
 
 /// Everything in a view that a reader can see, secrets as whether they are equal to what is expected.

@@ -50,6 +50,21 @@ pub fn store(error: &StoreError) -> Box<Diagnostic> {
             .fact("place", place.clone())
             .note("nothing more is written by this run; what was reported as done is kept")
             .help("check the disk, then run the command again: it first finds out what became of the last calls"),
+        StoreError::Unreachable { place, why } => Code::StateUnavailable
+            .error(format!("the state's store does not answer: {why}"))
+            .fact("store", place.clone())
+            .note("nothing more was written to the state")
+            .help("once it can be reached, run the command again: it first finds out what became of the last calls"),
+        StoreError::Unanswered { place, why } => Code::StateUnavailable
+            .error(format!("the state's store did not say whether it has written: {why}"))
+            .fact("store", place.clone())
+            .note("what was reported as done is kept; the last entries are there, or are not")
+            .help("once it can be reached, run the command again: it first finds out what became of the last calls"),
+        StoreError::Refused { place, why, help } => Code::StateUnavailable
+            .error(format!("the state's store cannot be used: {why}"))
+            .fact("store", place.clone())
+            .note("the state was not changed")
+            .help(help.clone()),
         StoreError::Misuse(words) => Code::StateUnavailable
             .error(format!("the state refused an entry: {words}"))
             .help("this is a bug of stackwright: please report it"),

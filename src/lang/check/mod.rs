@@ -40,6 +40,7 @@ mod settings;
 mod shapes;
 mod stages;
 mod steps;
+mod stores;
 mod taint;
 mod types;
 mod units;

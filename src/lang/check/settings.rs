@@ -10,7 +10,7 @@ use super::context::Cx;
 use crate::lang::program::{self, Provider, Stack};
 use crate::lang::resolve::{OWN, nearest};
 use crate::lang::syntax::tree::{self, EntryKind, File, ItemKind};
-use crate::model::types::{FieldType, Need, ObjectType, VariantType};
+use crate::model::types::{FieldType, Need, ObjectType};
 use crate::model::{Code, Name, ProviderName, Span, Type};
 
 impl<'t> Checker<'t> {
@@ -58,6 +58,7 @@ impl<'t> Checker<'t> {
                         self.say(diagnostic);
                     }
                 }
+                "state" => self.check_state(scope, &value),
                 "encryption" => {
                     let diagnostic = Code::NotYet
                         .warning("this version encrypts secrets with the key of the store only")
@@ -126,33 +127,9 @@ impl<'t> Checker<'t> {
 /// What `stack NAME { … }` may say.
 fn stack_settings() -> ObjectType {
     let may = |ty: Type| FieldType { ty, need: Need::Absent };
-    let object = |fields: Vec<(&str, FieldType)>| {
-        Arc::new(ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None })
-    };
-    let must = |ty: Type| FieldType { ty, need: Need::Required };
-    let state = VariantType {
-        name: None,
-        cases: [
-            ("local", object(vec![("path", may(Type::TEXT))])),
-            (
-                "s3",
-                object(vec![
-                    ("bucket", must(Type::TEXT)),
-                    ("prefix", may(Type::TEXT)),
-                    ("region", may(Type::TEXT)),
-                    ("endpoint", may(Type::TEXT)),
-                ]),
-            ),
-            ("postgres", object(vec![("url", must(Type::Sensitive(Box::new(Type::TEXT)))), ("schema", may(Type::TEXT))])),
-            ("memory", object(vec![])),
-        ]
-        .into_iter()
-        .map(|(name, case)| (Name::from(name), case))
-        .collect(),
-    };
     let fields = [
         ("language", may(Type::INT)),
-        ("state", may(Type::Variant(Arc::new(state)))),
+        ("state", may(super::stores::state_type())),
         ("encryption", may(Type::Sensitive(Box::new(Type::Any)))),
         ("policies", may(Type::list(Type::TEXT))),
     ];

@@ -193,7 +193,7 @@ async fn every_kind_of_entry_has_its_bytes() {
 async fn a_log_of_the_first_format_is_read_by_this_version() {
     // Never written anew: it is what a program wrote that is in the past.
     let root = fixture("v1");
-    let state = State::open(&root, "production", &still()).await.expect("it opens");
+    let state = State::open_local(&root, "production", &still()).await.expect("it opens");
     let view = state.view();
     assert_eq!((view.revision, view.run, view.records.len(), view.open.len()), (1, 3, 1, 1));
     let record = &view.records[&address("local.value.a")];

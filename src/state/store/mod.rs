@@ -1,6 +1,7 @@
 //! Where logs are kept.
 
 pub mod embedded;
+mod follows;
 pub mod memory;
 
 #[cfg(test)]

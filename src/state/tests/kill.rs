@@ -15,7 +15,7 @@ const DIRECTORY: &str = "STACKWRIGHT_TEST_STATE";
 #[ignore = "the child of the test below"]
 async fn child() {
     let Some(dir) = std::env::var_os(DIRECTORY) else { return };
-    let mut state = State::open(dir.as_ref(), "production", &World::real()).await.expect("a state");
+    let mut state = State::open_local(dir.as_ref(), "production", &World::real()).await.expect("a state");
     let run = state.begin(header(&["local.value"])).await;
     let run = match run {
         Ok(run) => run,
@@ -48,7 +48,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         let said: Vec<String> = lines.by_ref().filter(|line| is_said(line)).take(1 + 3 * round as usize).collect();
         assert_eq!(said.len(), 1 + 3 * round as usize, "the child stopped by itself");
         // While it lives, nobody else writes there.
-        let mut state = State::open(dir.path(), "production", &World::real()).await.expect("reading needs no lock");
+        let mut state = State::open_local(dir.path(), "production", &World::real()).await.expect("reading needs no lock");
         if round % 4 == 0 {
             assert_eq!(state.begin(header(&["local.value"])).await.err().map(|it| it.code), Some(Code::Locked));
         }
@@ -62,7 +62,7 @@ async fn what_was_acknowledged_before_a_kill_is_there_after_it() {
         }
         recorded.extend(over);
 
-        let mut state = State::open(dir.path(), "production", &World::real()).await.expect("it opens");
+        let mut state = State::open_local(dir.path(), "production", &World::real()).await.expect("it opens");
         assert!(recorded.iter().all(|at| state.view().records.contains_key(at)), "a record was lost");
         let known = |at| state.view().records.contains_key(at) || state.view().open.values().any(|it| it.intent.address == *at);
         assert!(open.iter().all(known), "an intent was lost");

@@ -14,7 +14,7 @@ use super::head::{self, HeadRecord};
 use super::scan::{Scan, scan, segment_path, unavailable};
 use super::segment::{self, SegmentHeader};
 use crate::state::contract::{Entry, FORMAT, Head, StoreError};
-use crate::state::store::memory::check_follows;
+use crate::state::store::follows::check_follows;
 
 /// A segment that is this long is followed by a new one. Opening reads and checks the last one, which takes 25 ms at most.
 pub const SEGMENT: u64 = 1 << 20;
