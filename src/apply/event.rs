@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::recover::Recovered;
 use crate::model::{Address, Diagnostic};
 use crate::plan::Half;
 
@@ -23,6 +24,8 @@ pub enum Event {
     Laid {
         steps: Vec<(StepName, Option<Duration>)>,
     },
+    /// What became of a call that a run before left open, and that nobody knew of when the plan was made.
+    Settled(Recovered),
     Started {
         step: StepName,
         /// How long it usually takes.

@@ -116,7 +116,7 @@ pub enum Command {
     Key(KeyArgs),
     /// Look into the stored state
     State(StateArgs),
-    /// Free what a run holds that is gone
+    /// Show which runs hold what, and free what a run holds that is gone
     Lock(LockArgs),
     /// What there is to write: kinds, types, resources, functions, each with its fields
     Docs(DocsArgs),
@@ -485,6 +485,8 @@ pub struct LockArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum LockCommand {
+    /// The runs that hold something: who, since when, whether they live, how far they are
+    Show,
     /// End the hold of a run that is gone; what it still writes is void. Recorded in the log
     Release {
         /// The number of the run, as `status` shows it

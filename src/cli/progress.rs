@@ -13,7 +13,7 @@ use super::report::Shown;
 use super::terminal::{Ink, Terminal, spread};
 use crate::model::plan::Plan;
 use crate::model::{Action, Sources};
-use crate::ops::apply::{Event, Half, StepName};
+use crate::ops::apply::{Event, Half, Recovered, StepName};
 use crate::world::World;
 
 /// At most this many running steps are shown.
@@ -100,6 +100,7 @@ impl Progress<'_> {
     ) {
         let key = |step: &StepName| (step.change, step.half == Half::Unmake);
         match event {
+            Event::Settled(it) => lines.push(settled(&self.output.about, &it)),
             Event::Laid { steps } => *total = steps.len(),
             Event::Started { step, usual } => {
                 running.insert(key(&step), Live { since: self.now(), usual, note: String::new(), step });
@@ -199,6 +200,12 @@ impl Progress<'_> {
         lines.push(format!("  {bar}  {done}/{total}   {} running   elapsed {}", running.len(), clock(elapsed)));
         lines
     }
+}
+
+/// What became of a call that a run before left open.
+pub fn settled(terminal: &Terminal, it: &Recovered) -> String {
+    let ink = if it.blocks() { Ink::Change } else { Ink::Quiet };
+    terminal.paint(ink, format!("  {} {}: {}", Escaped(&it.action), Escaped(it.address.as_str()), Escaped(&it.words)))
 }
 
 fn clip_to(line: &str, width: usize) -> String {

@@ -9,17 +9,21 @@ use tokio::sync::{mpsc, watch};
 use super::author::Author;
 use super::connections::Connections;
 use super::elsewhere;
+use super::interrupted;
 use super::project::Failure;
+use super::wait::Wait;
+pub use super::wait::Waiting;
 use super::workspace::Workspace;
 use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
 pub use crate::apply::{Event, Recovered, StepName, Stop};
 use crate::model::desired::Reveal;
 use crate::model::{Action, Address, Code, Deferred, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
 pub use crate::plan::Half;
+pub use crate::state::Held;
 use crate::plan::check_fits;
 use crate::providers::registry;
 use crate::state::log::Revealed;
-use crate::state::{Begun, Body, JudgedPolicy, Revision, Run, RunHeader, Settlement};
+use crate::state::{Begun, Body, JudgedPolicy, Revision, Run, RunHeader, Settlement, View};
 
 /// How to apply.
 #[derive(Clone, Debug)]
@@ -31,6 +35,8 @@ pub struct Request {
     pub parallel: Option<u32>,
     /// How long to wait for somebody else's apply of the same resources.
     pub lock_wait: Duration,
+    /// Who waits.
+    pub waiting: Waiting,
     /// How long running calls get after the first signal.
     pub grace: Duration,
 }
@@ -43,37 +49,60 @@ pub struct Applied {
     pub revision: Option<u64>,
 }
 
-/// Settles what interrupted runs left open; nothing where there is nothing. Comes before a plan is made.
+/// Settles what interrupted runs left open; nothing where there is nothing. Comes before a plan is made. Calls of a run that lives
+/// are its own and left to it; one that may live is waited for until its lease ends.
 ///
-/// Errors: [`Code::Locked`] where the run that left it still lives; those of writing the log.
+/// Errors: those of writing the log. Ends early, with what is settled by then, where whoever waits wants to stop.
 pub async fn settle(
     workspace: &mut Workspace,
     connections: &Arc<Connections>,
     providers: Vec<DesiredProvider>,
     request: &Request,
 ) -> Result<Vec<Recovered>, Failure> {
-    if workspace.state.view().open.is_empty() {
-        return Ok(Vec::new());
-    }
-    let addresses: BTreeSet<Address> = workspace.state.view().open.values().map(|open| open.intent.address.clone()).collect();
-    let header = header(request, addresses.into_iter().collect(), None, 0);
-    let run = begin(workspace, header, request.lock_wait).await?;
+    let Some(run) = begin_settling(workspace, request).await? else { return Ok(Vec::new()) };
     let world = workspace.settings.world.clone();
     let journal = Journal::new(run, world.clone());
     let connect: Arc<dyn Connect> = connections.clone();
     let options = RecoverOptions { providers };
-    let settled = apply::recover(&journal, &workspace.schemas, connect, &world, &options).await;
-    let settled = settled.map_err(|it| workspace.fail(it))?;
-    let changed = settled.iter().any(|it| matches!(it.how, Settlement::Adopted | Settlement::Repeated));
-    let closed = if changed {
-        let revision = revision(request, "settle", None, &settled_counts(&settled), workspace.state.view().outputs.clone());
-        journal.finish(revision).await.map(drop)
-    } else {
-        journal.release().await
+    let settled = tokio::select! {
+        settled = apply::recover(&journal, &workspace.schemas, connect, &world, &options) => settled,
+        () = request.waiting.is_over() => Ok(Vec::new()),
     };
-    closed.map_err(|it| workspace.fail(it))?;
+    let settled = settled.map_err(|it| workspace.fail(it))?;
+    close_settled(&journal, request, &settled).await.map_err(|it| workspace.fail(it))?;
     workspace.state.refresh().await.map_err(|it| workspace.fail(it))?;
     Ok(settled)
+}
+
+/// A run that holds the addresses of all calls that no living run holds; `None` where there are none.
+async fn begin_settling(workspace: &mut Workspace, request: &Request) -> Result<Option<Run>, Failure> {
+    let mut wait = Wait::new(workspace, request);
+    loop {
+        workspace.state.refresh().await.map_err(|it| workspace.fail(it))?;
+        let open: BTreeSet<Address> = interrupted::left(&workspace.state).await.map_err(|it| workspace.fail(it))?;
+        if open.is_empty() {
+            return Ok(None);
+        }
+        let header = header(request, open.into_iter().collect(), None, 0);
+        match workspace.state.try_begin(&header).await.map_err(|it| workspace.fail(it))? {
+            Begun::Run(run) => return Ok(Some(run)),
+            // It lives after all, so its calls are its own: asked again, they are not among those that are left.
+            Begun::Held(held) => {
+                if !wait.on(&held, request).await {
+                    return Ok(None);
+                }
+            }
+        }
+    }
+}
+
+/// Ends a run that did no more than settle: with a revision, where that changed what state holds.
+async fn close_settled(journal: &Journal, request: &Request, settled: &[Recovered]) -> Result<(), Box<Diagnostic>> {
+    if !settled.iter().any(|it| matches!(it.how, Settlement::Adopted | Settlement::Repeated)) {
+        return journal.release().await;
+    }
+    let outputs = journal.view().outputs.clone();
+    journal.finish(revision(request, "settle", None, &settled_counts(settled), outputs)).await.map(drop)
 }
 
 fn settled_counts(settled: &[Recovered]) -> Outcome {
@@ -145,29 +174,42 @@ pub async fn make(
     let fail = |diagnostic: Box<Diagnostic>| Failure::new(vec![*diagnostic], sources.clone());
     let addresses: BTreeSet<Address> = plan.changes.iter().flat_map(written).collect();
     let header = header(request, addresses.into_iter().collect(), Some(plan), plan.changes.len() as u32);
-    let run = begin(workspace, header, request.lock_wait).await?;
-    let view = run.view();
+    let Some(run) = begin(workspace, header, request).await? else {
+        let outcome = Outcome { interrupted: true, ..Outcome::default() };
+        return Ok(Applied { outcome, run: 0, revision: None });
+    };
+    let journal = Journal::new(run.clone(), workspace.settings.world.clone());
+    let store = run.view().store_id().map(|id| id.to_string()).unwrap_or_default();
+    let connect: Arc<dyn Connect> = Arc::new(connections.for_store(&store));
+    // A run that has died since the plan was made: what it left open comes before our own work.
+    let mut settled = Vec::new();
+    if run.unsettled().iter().any(|open| open.flagged.is_none()) {
+        let options = RecoverOptions { providers: plan.providers.clone() };
+        let world = &workspace.settings.world;
+        settled = tokio::select! {
+            settled = apply::recover(&journal, &workspace.schemas, connect.clone(), world, &options) => settled.map_err(fail)?,
+            () = request.waiting.is_over() => Vec::new(),
+        };
+        settled.iter().cloned().for_each(|it| drop(events.send(Event::Settled(it))));
+    }
+    let view = run.with_latest(View::clone).await;
     let is_first = plan.store.is_empty() && view.revision == 0 && view.records.is_empty();
-    let store = view.store_id().map(|id| id.to_string()).unwrap_or_default();
-    let world = workspace.settings.world.clone();
-    let journal = Journal::new(run.clone(), world.clone());
     let base = (view.revision > 0).then_some(view.revision);
     let fits = match check_fits(plan, if is_first { "" } else { &store }, base, &view.records) {
         Ok(()) => elsewhere::check_fits(workspace, plan).await,
         stale => stale,
     };
     if let Err(stale) = fits {
-        journal.release().await.map_err(fail)?;
+        close_settled(&journal, request, &settled).await.map_err(fail)?;
         return Err(fail(stale));
     }
     // Before anything is done: what a run opens is known even if it is killed.
     run.append(plan.reveals.iter().map(|it| revealed(it, sources, request)).collect()).await.map_err(fail)?;
     let blocked = view.open.values().filter_map(|open| Some((open.intent.address.clone(), open.flagged.clone()?))).collect();
-    let connect: Arc<dyn Connect> = Arc::new(connections.for_store(&store));
     let surroundings = Surroundings {
         journal: journal.clone(),
         connect,
-        world,
+        world: workspace.settings.world.clone(),
         sources: sources.clone(),
         digest: workspace.state.digester(),
         events,
@@ -204,25 +246,20 @@ fn written(change: &crate::model::Change) -> Vec<Address> {
     }
 }
 
-/// Begins a run, waiting for others as long as was allowed.
-async fn begin(workspace: &mut Workspace, header: RunHeader, wait: Duration) -> Result<Run, Failure> {
-    let clock = workspace.settings.world.clock.clone();
-    let until = clock.elapsed() + wait;
-    let mut pause = Duration::from_millis(100);
+/// Begins a run, waiting for others as long as was allowed; `None` where whoever waits wants to stop.
+async fn begin(workspace: &mut Workspace, header: RunHeader, request: &Request) -> Result<Option<Run>, Failure> {
+    let mut wait = Wait::new(workspace, request);
     loop {
-        let held = match workspace.state.try_begin(&header).await {
-            Ok(Begun::Run(run)) => return Ok(run),
-            Ok(Begun::Held(held)) => held,
-            Err(diagnostic) => return Err(workspace.fail(diagnostic)),
+        let held = match workspace.state.try_begin(&header).await.map_err(|it| workspace.fail(it))? {
+            Begun::Run(run) => return Ok(Some(run)),
+            Begun::Held(held) => held,
         };
-        // One that shows no life is waited for as long as its lease lasts, also by who did not ask to wait: it is no longer than
-        // that, and it ends at once if the holder lives after all.
-        if clock.elapsed() >= until && !held.holder.life.is_silent() {
-            let what = format!("{}/{}", workspace.project.program.stack.name, workspace.environment);
-            return Err(workspace.fail(held.refusal(&what)));
+        if !wait.allows(&held) {
+            return Err(workspace.fail(held.refusal(&workspace.name())));
         }
-        clock.sleep(pause).await;
-        pause = (pause * 3 / 2).min(Duration::from_secs(1));
+        if !wait.on(&held, request).await {
+            return Ok(None);
+        }
     }
 }
 

@@ -83,6 +83,11 @@ impl Workspace {
         open.map_err(|diagnostic| self.fail(diagnostic))
     }
 
+    /// `shop/production`.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.project.program.stack.name, self.environment)
+    }
+
     pub fn sources(&self) -> &Arc<Sources> {
         &self.project.sources
     }

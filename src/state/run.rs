@@ -21,7 +21,7 @@ use super::view::{OpenIntent, View};
 use super::watch::{HEARTBEAT, LEASE, Watch};
 use super::{Held, Shared, view, words};
 use crate::model::wire::{Reading, Wire};
-use crate::model::{Address, Diagnostic, Digest};
+use crate::model::{Address, Diagnostic, Digest, Name};
 use crate::world::World;
 
 /// How many entries are always folded, rather than derived from. A larger state allows half as many as it has records.
@@ -212,7 +212,8 @@ impl Inner {
                 return Err(words::lost(&shared.environment, *number, ledger.taken.as_ref()));
             }
             let time_ms = shared.world.clock.now().as_millisecond();
-            let mut bodies: Vec<Body> = bodies.iter().map(|body| numbered(body, &ledger.view, *number, time_ms)).collect();
+            let number_them = |body: &Body| numbered(body, &self.begun, &ledger.view, *number, time_ms);
+            let mut bodies: Vec<Body> = bodies.iter().map(number_them).collect();
             let asked = bodies.len();
             shared.agree(&ledger.view, &mut bodies);
             if let Some(why) = bodies.iter().find_map(|body| ledger.view.refuses(*number, body)) {
@@ -293,11 +294,24 @@ impl Race<'_> {
     }
 }
 
-/// The body as it will stand in the log: a revision gets its number, its run and its time.
-fn numbered(body: &Body, view: &View, run: u64, time_ms: i64) -> Body {
+/// The body as it will stand in the log: a revision gets its number, its run and its time, and the outputs that runs beside it have
+/// changed meanwhile and it has not.
+fn numbered(body: &Body, begun: &View, view: &View, run: u64, time_ms: i64) -> Body {
     match body {
         Body::Revision(revision) => {
-            Body::Revision(Arc::new(Revision { number: view.revision + 1, run, time_ms, ..Revision::clone(revision) }))
+            let mut outputs = revision.outputs.clone();
+            let names: BTreeSet<&Name> = begun.outputs.keys().chain(view.outputs.keys()).collect();
+            for name in names {
+                let (before, latest) = (begun.outputs.get(name), view.outputs.get(name));
+                if before != latest && revision.outputs.get(name) == before {
+                    match latest {
+                        Some(value) => drop(outputs.insert(name.clone(), value.clone())),
+                        None => drop(outputs.remove(name)),
+                    }
+                }
+            }
+            let number = view.revision + 1;
+            Body::Revision(Arc::new(Revision { number, run, time_ms, outputs, ..Revision::clone(revision) }))
         }
         other => other.clone(),
     }

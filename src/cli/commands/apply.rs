@@ -14,16 +14,16 @@ use crate::cli::ask::{self, Answer};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::plan_text::{Read, View, resources};
-use crate::cli::progress::{Progress, clock};
+use crate::cli::progress::{self, Progress, clock};
 use crate::cli::report::count;
-use crate::cli::terminal::Ink;
 use crate::cli::{json, signals};
-use crate::model::{Diagnostic, Plan, Sources};
-use crate::ops::apply::{self, Applied, Recovered, Stop};
+use crate::model::{Code, Diagnostic, Plan, Sources};
+use crate::ops::apply::{self, Applied, Held, Stop, Waiting};
 use crate::ops::author::author;
 use crate::ops::connections::Connections;
 use crate::ops::consent;
 use crate::ops::given::Given;
+use crate::ops::interrupted;
 use crate::ops::plan::{self, Planned, Request};
 use crate::ops::policies;
 use crate::ops::project::Failure;
@@ -33,9 +33,12 @@ use crate::ops::workspace::Workspace;
 pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Failure> {
     let settings = context.settings;
     let mut workspace = Workspace::open(settings, &given(&args.given), context.global.env.as_deref()).await?;
-    let mut session = Session::open(context, &workspace, &args.consent, "apply").await?;
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    session.settle(&mut workspace).await?;
+    let mut session = Session::open(context, &workspace, &args.consent, "apply", &stop).await?;
+    if session.settle(&mut workspace).await? == Settled::Stopped {
+        session.connections.close().await;
+        return Ok(Exit::Interrupted);
+    }
     let result = match &args.plan {
         Some(named) => {
             let (plan, sources) = plan::read(&workspace, named).map_err(|it| workspace.fail(it))?;
@@ -50,9 +53,12 @@ pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Fail
 pub async fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Failure> {
     let given = Given { ..given(&args.given) };
     let mut workspace = Workspace::open(context.settings, &given, context.global.env.as_deref()).await?;
-    let mut session = Session::open(context, &workspace, &args.consent, "destroy").await?;
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    session.settle(&mut workspace).await?;
+    let mut session = Session::open(context, &workspace, &args.consent, "destroy", &stop).await?;
+    if session.settle(&mut workspace).await? == Settled::Stopped {
+        session.connections.close().await;
+        return Ok(Exit::Interrupted);
+    }
     let request = Request { only: args.only.clone(), destroy: true, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
@@ -62,9 +68,12 @@ pub async fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, 
 pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Failure> {
     let mut workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
     let command = format!("rotate {}", args.secret.trim_start_matches("secret."));
-    let mut session = Session::open(context, &workspace, &args.consent, &command).await?;
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    session.settle(&mut workspace).await?;
+    let mut session = Session::open(context, &workspace, &args.consent, &command, &stop).await?;
+    if session.settle(&mut workspace).await? == Settled::Stopped {
+        session.connections.close().await;
+        return Ok(Exit::Interrupted);
+    }
     let result = session.rotated(&mut workspace, &args.secret, args.full, stop).await;
     session.connections.close().await;
     result
@@ -72,14 +81,43 @@ pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Fa
 
 pub async fn adopt(context: &Context<'_>, args: &AdoptArgs) -> Result<Exit, Failure> {
     let mut workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
-    let mut session = Session::open(context, &workspace, &args.consent, "adopt").await?;
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    session.settle(&mut workspace).await?;
+    let mut session = Session::open(context, &workspace, &args.consent, "adopt", &stop).await?;
+    if session.settle(&mut workspace).await? == Settled::Stopped {
+        session.connections.close().await;
+        return Ok(Exit::Interrupted);
+    }
     let adopt = Some((args.address.clone(), args.id.clone()));
     let request = Request { only: vec![args.address.clone()], adopt, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
     result
+}
+
+/// How often a plan that nobody has read is made anew, since others have changed what it was made from.
+const REPLANS: u32 = 8;
+
+/// Whether what was left open is looked through.
+#[derive(PartialEq, Eq)]
+enum Settled {
+    All,
+    /// A signal came first.
+    Stopped,
+}
+
+fn is_stale(failure: &Failure) -> bool {
+    matches!(&failure.diagnostics[..], [only] if only.code == Code::StalePlan)
+}
+
+/// Says for whom is waited, as long as nothing else is on the screen.
+fn waiting(context: &Context<'_>, stop: &watch::Receiver<Stop>) -> Waiting {
+    let (output, limit) = (context.output.clone(), context.global.lock_wait);
+    let told = move |held: &Held| {
+        let holder = &held.holder;
+        let limit = limit.filter(|_| !holder.life.is_silent()).map(|limit| format!(" up to {}", clock(limit))).unwrap_or_default();
+        output.about(&format!("Waiting{limit} for {}, since {}\n", Escaped(&holder.who()), Escaped(&holder.state())));
+    };
+    Waiting { told: Some(Arc::new(told)), stop: Some(stop.clone()) }
 }
 
 /// One apply, from the plan to the last line.
@@ -96,6 +134,7 @@ impl<'c> Session<'c> {
         workspace: &Workspace,
         consent: &'c ConsentArgs,
         command: &str,
+        stop: &watch::Receiver<Stop>,
     ) -> Result<Session<'c>, Failure> {
         let is_ci = (context.settings.variable)("CI").is_some_and(|it| !it.is_empty());
         let request = apply::Request {
@@ -103,16 +142,17 @@ impl<'c> Session<'c> {
             author: author(context.settings),
             parallel: consent.parallel,
             lock_wait: context.global.lock_wait.unwrap_or(Duration::ZERO),
+            waiting: waiting(context, stop),
             grace: signals::grace(is_ci),
         };
         Ok(Session { context, consent, connections: Arc::new(workspace.connections().await?), request })
     }
 
     /// Finds out what became of calls that an interrupted run left open, and says so.
-    async fn settle(&mut self, workspace: &mut Workspace) -> Result<(), Failure> {
-        let open = workspace.state.view().open.len();
+    async fn settle(&mut self, workspace: &mut Workspace) -> Result<Settled, Failure> {
+        let open = interrupted::left(&workspace.state).await?.len();
         if open == 0 {
-            return Ok(());
+            return Ok(Settled::All);
         }
         self.context
             .output
@@ -121,21 +161,14 @@ impl<'c> Session<'c> {
         let providers = crate::ops::desired::desired(workspace).map(|desired| desired.providers).unwrap_or_default();
         let settled = apply::settle(workspace, &self.connections, providers, &self.request).await?;
         for it in &settled {
-            self.context.output.about(&self.settled(it));
+            self.context.output.about(&format!("{}\n", progress::settled(&self.context.output.about, it)));
         }
-        Ok(())
+        let stop = self.request.waiting.stop.as_ref().is_some_and(|stop| *stop.borrow() != Stop::No);
+        Ok(if stop { Settled::Stopped } else { Settled::All })
     }
 
-    fn settled(&self, it: &Recovered) -> String {
-        let terminal = self.context.output.about;
-        let ink = if it.blocks() { Ink::Change } else { Ink::Quiet };
-        format!(
-            "{}\n",
-            terminal.paint(ink, format!("  {} {}: {}", Escaped(&it.action), Escaped(it.address.as_str()), Escaped(&it.words)))
-        )
-    }
-
-    /// Plans now, asks, and makes it.
+    /// Plans now, asks, and makes it. Where others have changed meanwhile what the plan was made from, and nobody has read it, it is
+    /// planned anew.
     async fn planned(
         &self,
         workspace: &mut Workspace,
@@ -143,11 +176,21 @@ impl<'c> Session<'c> {
         full: bool,
         mut stop: watch::Receiver<Stop>,
     ) -> Result<Exit, Failure> {
-        let planned = tokio::select! {
-            planned = plan::refreshed(workspace, &self.connections, request) => planned?,
-            _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(Exit::Interrupted),
-        };
-        self.shown_and_made(workspace, &planned, full, stop).await
+        let mut again = 0;
+        loop {
+            let planned = tokio::select! {
+                planned = plan::refreshed(workspace, &self.connections, request) => planned?,
+                _ = stop.wait_for(|stop| *stop != Stop::No) => return Ok(Exit::Interrupted),
+            };
+            match self.shown_and_made(workspace, &planned, full, stop.clone()).await {
+                Err(failure) if self.consent.yes && again < REPLANS && is_stale(&failure) => {
+                    again += 1;
+                    self.context.output.about("Somebody else has changed what this plan was made from: planned anew\n");
+                    workspace.state.refresh().await.map_err(|it| workspace.fail(it))?;
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Plans another value for a secret, or what an interrupted rotation left, asks, and makes it.
@@ -283,6 +326,10 @@ impl<'c> Session<'c> {
 
     fn result(&self, workspace: &Workspace, plan: &Plan, sources: &Sources, applied: &Applied, took: Duration) -> Exit {
         let (output, outcome) = (self.context.output, &applied.outcome);
+        if applied.run == 0 {
+            output.about("Nothing was begun: stopped while waiting for somebody else's apply\n");
+            return Exit::Interrupted;
+        }
         let environment = &workspace.environment;
         let rev = applied.revision.map(|number| format!("State rev {number} is saved")).unwrap_or_default();
         if outcome.is_complete() {

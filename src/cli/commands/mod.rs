@@ -9,6 +9,7 @@ mod fetch;
 mod fix;
 mod fmt;
 mod key;
+mod lock;
 mod look;
 mod plan;
 mod sim;
@@ -72,7 +73,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::Output(args) => stored::output(context, &args).await,
         Command::Key(args) => key::run(context, &args.command).await,
         Command::State(args) => stored::state(context, &args.command).await,
-        Command::Lock(args) => stored::lock(context, &args.command).await,
+        Command::Lock(args) => lock::lock(context, &args.command).await,
         Command::Eval(args) => eval::run(context, &args).await,
         Command::Explain(args) => small::explain(context, &args),
         Command::Completions(args) => small::completions(context, &args),

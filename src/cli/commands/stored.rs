@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::Context;
-use crate::cli::args::{ForgetArgs, LockCommand, OutputArgs, StateCommand};
+use crate::cli::args::{ForgetArgs, OutputArgs, StateCommand};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::{document, value};
@@ -12,6 +12,7 @@ use crate::cli::terminal::{Ink, spread};
 use crate::cli::{diff, plan_text};
 use crate::model::{Address, Code, Data, Record};
 use crate::ops;
+use crate::ops::lock::{self, Holder, OpenCall};
 use crate::ops::project::Failure;
 use crate::ops::rewrite::{self, Rewritten};
 use crate::ops::secrets::{self, SecretAge};
@@ -20,7 +21,9 @@ use crate::ops::stored::{self, Stored};
 pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     let stored = stored::open(context.settings, context.global.env.as_deref()).await?;
     let view = stored.state.view();
-    context.output.document(&status_document(&stored, context.settings.world.clock.now()))?;
+    let now = context.settings.world.clock.now();
+    let (holders, calls) = lock::held(&stored).await?;
+    context.output.document(&status_document(&stored, &holders, &calls, now))?;
     let terminal = context.output.result;
     let simulated = if context.settings.simulated() { "   simulated" } else { "" };
     let name = terminal.paint(Ink::Strong, format!("{}/{}", Escaped(&stored.stack), Escaped(&stored.environment)));
@@ -46,22 +49,13 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     for (name, output) in &view.outputs {
         out.push_str(&format!("  output.{} = {}\n", Escaped(name), diff::shown(output)));
     }
-    let now = context.settings.world.clock.now();
     for secret in secrets::ages(&stored.state) {
         let (words, is_overdue) = age_text(&secret, now);
         let line = format!("  {}  {}", Escaped(secret.address.as_str()), terminal.paint(Ink::Quiet, &words.0));
         let about = terminal.paint(if is_overdue { Ink::Change } else { Ink::Quiet }, words.1);
         out.push_str(&format!("{}\n", spread(&terminal, &line, &about)));
     }
-    for open in view.open.values() {
-        let intent = &open.intent;
-        let why = open.flagged.as_deref().map(|why| format!(": {}", Escaped(why))).unwrap_or_default();
-        let line = format!(
-            "! {} {} left without an answer by run {}{why}",
-            Escaped(&intent.action),
-            Escaped(intent.address.as_str()),
-            open.run
-        );
+    for line in super::lock::open_lines(&calls, now) {
         out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
     }
     for (address, owed) in &view.deposed {
@@ -72,22 +66,13 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
         );
         out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
     }
-    for (number, run) in &view.active {
-        let header = &run.lease.header;
-        let line = format!(
-            "! run {number} ({}) by {} on {} holds {} since {}, {} of {} done",
-            Escaped(&header.command),
-            Escaped(&header.who),
-            Escaped(&header.host),
-            count(run.addresses.len(), "address"),
-            instant(run.since_ms),
-            run.done,
-            header.changes
-        );
+    for holder in &holders {
+        let line = format!("! {}", super::lock::holder_line(holder));
         out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
     }
     context.output.text(&out);
-    let next = match (view.open.is_empty() && view.deposed.is_empty(), view.revision) {
+    let is_settled = calls.iter().all(|call| call.running) && view.deposed.is_empty();
+    let next = match (is_settled, view.revision) {
         (false, _) => "apply",
         (true, 0) => "plan",
         (true, _) => return Ok(Exit::Done),
@@ -114,7 +99,7 @@ fn age_text(secret: &SecretAge, now: jiff::Timestamp) -> ((String, String), bool
 }
 
 /// `12d`, `5h`, `3m`, `20s`: as precise as anybody needs, rounded.
-fn span_text(span: jiff::SignedDuration) -> String {
+pub fn span_text(span: jiff::SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     let rounded = |unit: i64| (seconds + unit / 2) / unit;
     match seconds {
@@ -129,7 +114,7 @@ fn instant_text(at: jiff::Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-fn status_document(stored: &Stored, now: jiff::Timestamp) -> Json {
+fn status_document(stored: &Stored, holders: &[Holder], calls: &[OpenCall], now: jiff::Timestamp) -> Json {
     let view = stored.state.view();
     let secrets: Vec<Json> = secrets::ages(&stored.state)
         .iter()
@@ -146,12 +131,8 @@ fn status_document(stored: &Stored, now: jiff::Timestamp) -> Json {
     let instances: Vec<Json> = stored::by_instance(&stored.state).iter().map(|(instance, records)| {
         json!({"address": instance.as_str(), "provider": records[0].provider.to_string(), "resources": records.len()})
     }).collect();
-    let open: Vec<Json> = view.open.values().map(|open| {
-        json!({"address": open.intent.address.as_str(), "action": &*open.intent.action, "run": open.run, "flagged": open.flagged})
-    }).collect();
-    let active: Vec<Json> = view.active.iter().map(|(number, run)| {
-        json!({"run": number, "who": run.lease.header.who, "host": run.lease.header.host, "done": run.done, "changes": run.lease.header.changes})
-    }).collect();
+    let open: Vec<Json> = calls.iter().map(super::lock::open_json).collect();
+    let active: Vec<Json> = holders.iter().map(super::lock::holder_json).collect();
     document(
         "status",
         json!({
@@ -288,23 +269,6 @@ fn rewritten(context: &Context<'_>, it: &Rewritten, schema: &str, word: &str, re
     ));
     context.output.text(&out);
     Ok(())
-}
-
-pub async fn lock(context: &Context<'_>, command: &LockCommand) -> Result<Exit, Failure> {
-    let LockCommand::Release { run, reason } = command;
-    let mut stored = stored::open(context.settings, context.global.env.as_deref()).await?;
-    let who = crate::ops::author::author(context.settings).who;
-    stored.state.release(*run, &who, reason).await?;
-    let open = stored.state.view().open.len();
-    context.output.document(&document("lock-release", json!({"environment": stored.environment, "run": run, "open": open})))?;
-    context.output.text(&format!("{}: run {run} holds nothing any more\n", Escaped(&stored.environment)));
-    if open > 0 {
-        let calls = count(open, "call");
-        context
-            .output
-            .about(&format!("{calls} of it without an answer; `apply` looks what became of them before anything else\n"));
-    }
-    Ok(Exit::Done)
 }
 
 /// One record with all its attributes, for `show ADDRESS`.

@@ -62,6 +62,7 @@ fn rotated(world: &mut TestWorld, named: &str) -> Result<Vec<String>, String> {
             author: Author { who: "test".into(), host: "test".into(), commit: None },
             parallel: None,
             lock_wait: Duration::ZERO,
+            waiting: apply::Waiting::default(),
             grace: Duration::ZERO,
         };
         let (events, _) = mpsc::unbounded_channel();

@@ -163,6 +163,7 @@ impl TestWorld {
             author: Author { who: "test".into(), host: "test".into(), commit: None },
             parallel: None,
             lock_wait: Duration::ZERO,
+            waiting: apply::Waiting::default(),
             grace: Duration::ZERO,
         };
         let connections = Arc::new(self.workspace.connections().await?);

@@ -134,7 +134,10 @@ async fn over(state: &State, wanted: &BTreeSet<Address>) -> Result<Others, Box<D
 fn left_open(view: &View, over: &[Over]) -> Vec<Arc<OpenIntent>> {
     let is_over = |number: &u64| over.iter().any(|it| it.run == *number);
     let living: Vec<_> = view.active.iter().filter(|(number, _)| !is_over(number)).collect();
-    let is_held = |address: &Address| living.iter().any(|(_, active)| active.covers(address));
+    let is_held = |address: &Address| {
+        let address = BTreeSet::from([address.clone()]);
+        living.iter().any(|(_, active)| overlap(&active.addresses, &address).is_some())
+    };
     let in_order = view.open_at.values().filter_map(|operation| view.open.get(operation));
     in_order.filter(|open| !is_held(&open.intent.address)).cloned().collect()
 }
