@@ -19,9 +19,9 @@ pub use crate::apply::{Event, Recovered, StepName, Stop};
 use crate::model::desired::Reveal;
 use crate::model::{Action, Address, Code, Deferred, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
 pub use crate::plan::Half;
-pub use crate::state::Held;
 use crate::plan::check_fits;
 use crate::providers::registry;
+pub use crate::state::Held;
 use crate::state::log::Revealed;
 use crate::state::{Begun, Body, JudgedPolicy, Revision, Run, RunHeader, Settlement, View};
 

@@ -114,7 +114,8 @@ fn waiting(context: &Context<'_>, stop: &watch::Receiver<Stop>) -> Waiting {
     let (output, limit) = (context.output.clone(), context.global.lock_wait);
     let told = move |held: &Held| {
         let holder = &held.holder;
-        let limit = limit.filter(|_| !holder.life.is_silent()).map(|limit| format!(" up to {}", clock(limit))).unwrap_or_default();
+        let limit =
+            limit.filter(|_| !holder.life.is_silent()).map(|limit| format!(" up to {}", clock(limit))).unwrap_or_default();
         output.about(&format!("Waiting{limit} for {}, since {}\n", Escaped(&holder.who()), Escaped(&holder.state())));
     };
     Waiting { told: Some(Arc::new(told)), stop: Some(stop.clone()) }

@@ -10,7 +10,7 @@ use crate::model::Sources;
 use crate::ops::apply::{self, Stop};
 use crate::ops::author::Author;
 use crate::ops::settings::{Clouds, Settings};
-use crate::ops::testing::sandbox::{TestWorld, Told};
+use crate::ops::testing::sandbox::{StepTold, TestWorld};
 use crate::providers::registry;
 use crate::world::World;
 
@@ -41,7 +41,7 @@ fn world() -> TestWorld {
 
 fn apply(world: &mut TestWorld) {
     let clock = world.clock.clone();
-    let done = clock.run(world.act(Act::Apply, Told::default())).expect("nothing waits for ever");
+    let done = clock.run(world.act(Act::Apply, StepTold::default())).expect("nothing waits for ever");
     assert!(done.errors.is_empty(), "{:?}", done.errors);
 }
 
