@@ -13,6 +13,7 @@ use super::gate::Gate;
 use super::outcome::{Failure, NotStarted, Outcome};
 use super::perform::{Lane, Performed, Performer, Trouble};
 use super::prepare::{Job, Live, Prepare, prepare, resolve, too_late};
+use super::retry::Retries;
 use super::{ApplyOptions, Stop, Surroundings};
 use crate::graph;
 use crate::model::{Action, Address, Change, DesiredProvider, Diagnostic, Fields, Plan, ProviderName, Span};
@@ -59,6 +60,7 @@ struct Dispatcher<'p> {
     /// By change: halves that are not over.
     halves_left: Vec<u32>,
     stopping: Option<Stop>,
+    retries: Arc<Retries>,
     outcome: Outcome,
 }
 
@@ -97,6 +99,8 @@ impl<'p> Dispatcher<'p> {
         let mut halves_left = vec![0; plan.changes.len()];
         steps.all.iter().flatten().for_each(|(change, _)| halves_left[*change as usize] += 1);
         let gates = steps.gates.iter().copied().collect();
+        let is_call = |step: &&(u32, Half)| lane_of(&plan.changes[step.0 as usize], step.1).is_some();
+        let calls = steps.all.iter().flatten().filter(is_call).count();
         Dispatcher {
             plan,
             options,
@@ -117,6 +121,7 @@ impl<'p> Dispatcher<'p> {
             said: FxHashSet::default(),
             halves_left,
             stopping: None,
+            retries: Arc::new(Retries::of(calls as u32)),
             outcome: Outcome::default(),
         }
     }
@@ -249,8 +254,12 @@ impl<'p> Dispatcher<'p> {
         }
         self.owing.insert(at, matches!(job, Job::Calls { owes_destroy: true, .. }));
         self.state[at as usize] = StepState::Running;
-        let performer =
-            Performer { journal: self.with.journal.clone(), world: self.with.world.clone(), events: self.with.events.clone() };
+        let performer = Performer {
+            journal: self.with.journal.clone(),
+            world: self.with.world.clone(),
+            events: self.with.events.clone(),
+            retries: self.retries.clone(),
+        };
         self.running.spawn(async move { (at, performer.perform(step, job, lane).await) });
     }
 

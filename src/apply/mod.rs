@@ -7,6 +7,7 @@
 //!
 //! Knows two contracts and no store or platform by name. Leases, plans and revisions are made by whoever calls.
 
+mod call;
 mod dispatch;
 mod event;
 mod gate;

@@ -5,23 +5,22 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::call::Settled;
 use super::event::{Event, StepName};
 use super::gate::Gate;
 use super::journal::Journal;
 use super::prepare::{Job, Operation};
 use super::refusal::{Refused, diagnose, escaped, unknown};
-use super::retry::{ATTEMPTS_MAX, backoff};
+use super::retry::{ATTEMPTS_MAX, Retries, backoff};
 use crate::model::canonical;
 use crate::model::schema::Recovery;
 use crate::model::{Code, Diagnostic, Fields, Kind};
-use crate::providers::contract::{Answer, Call, CallAction, CallError, Connection, Found};
+use crate::providers::contract::{Call, CallAction, CallError, Connection};
 use crate::state::{Intent, IntentCall, OperationId, Outcome, OutcomeResult, RecordWrite, Write};
 use crate::world::World;
 
 /// How long one step may be asked to come back later before it gives up.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// What a call gets beyond its time before it counts as lost.
-const SLACK: Duration = Duration::from_secs(1);
 
 /// One provider instance during a run.
 #[derive(Clone)]
@@ -36,6 +35,7 @@ pub struct Performer {
     pub journal: Journal,
     pub world: World,
     pub events: mpsc::UnboundedSender<Event>,
+    pub retries: Arc<Retries>,
 }
 
 /// What became of a step. The writes are durable, also those before a failure.
@@ -136,7 +136,7 @@ impl Performer {
         self.journal.open(intent(id, operation, ids_before)).await.map_err(Trouble::Broken)?;
         // Counted from before the intent was sent: whoever recovers counts from when it is seen, which is later.
         let deadline = started + operation.not_after;
-        let settled = self.call_until_settled(step, lane, operation, &call(id, operation), deadline).await;
+        let settled = self.call_until_settled(step, lane, operation, (id, &call(id, operation)), deadline).await?;
         let took = self.world.clock.elapsed().saturating_sub(started);
         match settled {
             Settled::Done(answer) => {
@@ -151,7 +151,6 @@ impl Performer {
                 self.close(id, result, took, Vec::new()).await?;
                 Ok(Err(error))
             }
-            Settled::Broken(diagnostic) => Err(Trouble::Broken(diagnostic)),
             Settled::Unknown(why) => {
                 let provider = operation.kind.provider();
                 Err(Trouble::Unknown(Box::new(unknown(&operation.address, provider, &why))))
@@ -168,111 +167,6 @@ impl Performer {
     ) -> Result<(), Trouble> {
         let outcome = Outcome { operation, result, took, requests };
         self.journal.close(outcome).await.map(drop).map_err(Trouble::Broken)
-    }
-
-    /// Calls, and calls again while it is certain that nothing happened; looks where it is not.
-    async fn call_until_settled(
-        &self,
-        step: &StepName,
-        lane: &Lane,
-        operation: &Operation,
-        call: &Call,
-        deadline: Duration,
-    ) -> Settled {
-        let (mut failed, mut throttled) = (0, 0);
-        loop {
-            let rest = || deadline.saturating_sub(self.world.clock.elapsed());
-            // Who has lost its lease can write nothing, and so may send nothing.
-            if let Err(lost) = self.journal.last_for(rest()).await {
-                return Settled::Broken(lost);
-            }
-            // Its time was over before it could be sent: it comes back as a new operation.
-            if rest().is_zero() {
-                return Settled::Not(CallError::Throttled { after: None });
-            }
-            let error = match self.call_once(lane, call, rest()).await {
-                Ok(answer) => {
-                    lane.gate.succeeded();
-                    return Settled::Done(answer);
-                }
-                Err(error) => error,
-            };
-            let wait = match &error {
-                CallError::Refused { .. } => return Settled::Not(error),
-                CallError::Throttled { after } => {
-                    lane.gate.throttled(*after);
-                    throttled += 1;
-                    let wait = backoff(throttled, *after, &self.world);
-                    self.tell(Event::Throttled { step: step.clone(), wait });
-                    wait
-                }
-                CallError::NotSent(why) => {
-                    lane.gate.errored();
-                    failed += 1;
-                    let wait = backoff(failed, None, &self.world);
-                    self.tell(Event::Retrying { step: step.clone(), attempt: failed, wait, why: escaped(why) });
-                    wait
-                }
-                CallError::OutcomeUnknown(why) => {
-                    lane.gate.errored();
-                    failed += 1;
-                    match self.look(step, lane, operation, call, failed, why).await {
-                        Looked::Done(answer) => return Settled::Done(answer),
-                        Looked::NotDone if matches!(operation.kind.recovery, Recovery::Opaque { .. }) => {
-                            return Settled::Not(CallError::NotSent(format!("{why}; it had no effect")));
-                        }
-                        Looked::NotDone => Duration::ZERO,
-                        Looked::CannotTell(words) => return Settled::Unknown(format!("{why}; {words}")),
-                    }
-                }
-            };
-            let now = self.world.clock.elapsed();
-            if failed >= ATTEMPTS_MAX || now + wait >= deadline {
-                return Settled::Not(match error {
-                    CallError::OutcomeUnknown(why) => CallError::NotSent(format!("{why}; it had no effect")),
-                    error => error,
-                });
-            }
-            self.world.clock.sleep(wait).await;
-            lane.gate.pass().await;
-        }
-    }
-
-    async fn call_once(&self, lane: &Lane, call: &Call, rest: Duration) -> Result<Answer, CallError> {
-        let call = Call { not_after: rest, ..call.clone() };
-        tokio::select! {
-            biased;
-            answer = lane.connection.perform(&call) => answer,
-            () = self.world.clock.sleep(rest + SLACK) => {
-                Err(CallError::OutcomeUnknown(format!("no answer within {} s", (rest + SLACK).as_secs())))
-            }
-        }
-    }
-
-    /// Finds out what became of a call: waits until it would be seen, then looks.
-    async fn look(&self, step: &StepName, lane: &Lane, operation: &Operation, call: &Call, failed: u32, why: &str) -> Looked {
-        let settle = match operation.kind.recovery {
-            Recovery::Tagged { settle } | Recovery::Opaque { settle } => settle,
-            Recovery::Keyed { .. } | Recovery::Named | Recovery::Put => Duration::ZERO,
-        };
-        let mut wait = settle.max(backoff(failed, None, &self.world));
-        let mut words = String::new();
-        for attempt in 1..=ATTEMPTS_MAX {
-            // Its own call failed first; looking goes on counting.
-            let attempt_in_all = failed + attempt - 1;
-            self.tell(Event::Retrying { step: step.clone(), attempt: attempt_in_all, wait, why: escaped(why) });
-            self.world.clock.sleep(wait).await;
-            lane.gate.pass().await;
-            match lane.connection.find(call).await {
-                Ok(found) => return Looked::from(found, operation.call),
-                Err(error) => {
-                    lane.gate.errored();
-                    words = format!("looking for it failed as well: {error}");
-                    wait = backoff(attempt, None, &self.world);
-                }
-            }
-        }
-        Looked::CannotTell(words)
     }
 
     /// For kinds whose objects cannot be told apart: which there were before.
@@ -338,39 +232,9 @@ impl Performer {
         diagnose(error, &about)
     }
 
-    fn tell(&self, event: Event) {
+    pub(super) fn tell(&self, event: Event) {
         // Nobody listens any more: the run goes on.
         let _ = self.events.send(event);
-    }
-}
-
-enum Settled {
-    Done(Answer),
-    /// Certainly not done.
-    Not(CallError),
-    Unknown(String),
-    /// The run may not call any more; what it sent before is unknown.
-    Broken(Box<Diagnostic>),
-}
-
-/// What looking for a call's effect showed.
-pub enum Looked {
-    Done(Answer),
-    NotDone,
-    CannotTell(String),
-}
-
-impl Looked {
-    pub fn from(found: Found, call: IntentCall) -> Looked {
-        match (found, call) {
-            (Found::Done(answer), _) => Looked::Done(answer),
-            (Found::Absent, IntentCall::Delete) => Looked::Done(Answer::default()),
-            (Found::Absent | Found::Unchanged, _) => Looked::NotDone,
-            (Found::Candidates(candidates), _) => {
-                let shown = candidates.iter().take(5).map(|it| escaped(it)).collect::<Vec<_>>().join("; ");
-                Looked::CannotTell(format!("it may be one of these: {shown}"))
-            }
-        }
     }
 }
 

@@ -6,19 +6,20 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::Connect;
+use super::call::Looked;
 use super::journal::Journal;
-use super::perform::Looked;
 use super::record::completed;
 use super::refusal::escaped;
 use super::retry::backoff;
 use crate::model::schema::Recovery;
 use crate::model::{Address, DesiredProvider, Diagnostic, Fields, Kind, Record, Schemas, Span};
-use crate::providers::contract::{Answer, Call, CallAction, Connection};
+use crate::providers::contract::{Answer, Call, CallAction, CallError, Connection};
 use crate::state::{Intent, IntentCall, OpenIntent, RecordWrite, Settled, Settlement};
 use crate::world::World;
 
 /// How often a platform is asked before what it does not answer is left open.
 const LOOKS: u32 = 4;
+const NO_RECORD: &str = "its intent lacks the record that it changes";
 
 /// One call that is settled, or that cannot be.
 #[derive(Clone, Debug)]
@@ -61,7 +62,7 @@ pub async fn recover(
     for open in journal.unsettled() {
         let task = Task {
             connection: connection(&open.intent, schemas, &*connect, options),
-            wait: journal.leaves_until(&open).saturating_sub(world.clock.elapsed()) + listing_time(&open.intent, schemas),
+            leaves_until: journal.leaves_until(&open),
             open,
             journal: journal.clone(),
             world: world.clone(),
@@ -97,18 +98,11 @@ fn connection(
     Ok((kind.clone(), connection))
 }
 
-/// How long it takes until a call that reached the platform is sure to be seen there.
-fn listing_time(intent: &Intent, schemas: &Schemas) -> Duration {
-    match schemas.kind(&intent.kind).map(|kind| kind.recovery) {
-        Some(Recovery::Tagged { settle } | Recovery::Opaque { settle }) => settle,
-        Some(Recovery::Keyed { .. } | Recovery::Named | Recovery::Put) | None => Duration::ZERO,
-    }
-}
-
 struct Task {
     open: Arc<OpenIntent>,
     connection: Result<(Arc<Kind>, Arc<dyn Connection>), String>,
-    wait: Duration,
+    /// Until when, by our clock, a byte of it may still leave.
+    leaves_until: Duration,
     journal: Journal,
     world: World,
 }
@@ -117,14 +111,12 @@ impl Task {
     async fn settle(self) -> Result<Recovered, Box<Diagnostic>> {
         let (how, writes, words) = match &self.connection {
             Err(why) => (Settlement::Flagged, Vec::new(), why.clone()),
-            Ok((kind, connection)) => {
-                self.world.clock.sleep(self.wait).await;
-                match self.look(kind, &**connection).await {
-                    Looked::Done(answer) => self.done(kind, &answer).await,
-                    Looked::NotDone => (Settlement::Absent, Vec::new(), "it had not happened".to_owned()),
-                    Looked::CannotTell(words) => (Settlement::Flagged, Vec::new(), words),
-                }
-            }
+            Ok((kind, connection)) => match self.find_out(kind, &**connection).await {
+                Looked::Done(answer) => self.done(kind, &answer).await,
+                Looked::NotDone if self.may_be_repeated(kind) => self.repeat(kind, &**connection).await?,
+                Looked::NotDone => (Settlement::Absent, Vec::new(), "it had not happened".to_owned()),
+                Looked::CannotTell(words) => (Settlement::Flagged, Vec::new(), words),
+            },
         };
         let intent = &self.open.intent;
         let settled = Settled { operation: intent.operation, how, writes, words: words.clone() };
@@ -132,18 +124,69 @@ impl Task {
         Ok(Recovered { address: intent.address.clone(), action: intent.action.to_string(), how, words })
     }
 
-    async fn look(&self, kind: &Arc<Kind>, connection: &dyn Connection) -> Looked {
-        let intent = &self.open.intent;
-        let Some(action) = call_action(intent) else {
-            return Looked::CannotTell("its intent lacks the record that it changes".to_owned());
+    /// Looks once it is certain what there is to see. A dead process that sent its call once has left nothing under way where that
+    /// is seen to be done.
+    async fn find_out(&self, kind: &Arc<Kind>, connection: &dyn Connection) -> Looked {
+        let leaving = self.leaves_until.saturating_sub(self.world.clock.elapsed());
+        let wait = leaving + connection.delays().settle(kind.recovery);
+        if self.open.writer_gone && self.open.repeated == 0 && !wait.is_zero() {
+            let looked = self.look(kind, connection).await;
+            if matches!(looked, Looked::Done(_)) {
+                return looked;
+            }
+        }
+        self.world.clock.sleep(wait).await;
+        self.look(kind, connection).await
+    }
+
+    /// Whether looking cannot tell that it was done, and doing it once more comes to the same: what it may have made must not be left
+    /// behind by a program that has changed since.
+    fn may_be_repeated(&self, kind: &Kind) -> bool {
+        self.open.intent.call == IntentCall::Create && kind.recovery == Recovery::Put && !kind.stored
+    }
+
+    /// Sends the same call under the same token.
+    async fn repeat(
+        &self,
+        kind: &Arc<Kind>,
+        connection: &dyn Connection,
+    ) -> Result<(Settlement, Vec<RecordWrite>, String), Box<Diagnostic>> {
+        let Some(call) = self.call(kind) else {
+            return Ok((Settlement::Flagged, Vec::new(), NO_RECORD.to_owned()));
         };
-        let call = Call {
+        let mut words = String::new();
+        for attempt in 1..=LOOKS {
+            self.journal.attempt(self.open.intent.operation, "sent again by recovery".to_owned()).await?;
+            match connection.perform(&call).await {
+                Ok(answer) => {
+                    let (_, writes, _) = self.done(kind, &answer).await;
+                    return Ok((Settlement::Repeated, writes, "it was sent again, and is recorded now".to_owned()));
+                }
+                Err(error @ CallError::Refused { .. }) => {
+                    let words = format!("it had not happened, and is refused now: {}", escaped(&error.to_string()));
+                    return Ok((Settlement::Absent, Vec::new(), words));
+                }
+                Err(error) => words = format!("sending it again failed: {}", escaped(&error.to_string())),
+            }
+            self.world.clock.sleep(backoff(attempt, None, &self.world)).await;
+        }
+        Ok((Settlement::Flagged, Vec::new(), words))
+    }
+
+    fn call(&self, kind: &Arc<Kind>) -> Option<Call> {
+        let intent = &self.open.intent;
+        Some(Call {
             token: intent.operation.token(),
             address: intent.address.clone(),
             kind: kind.clone(),
-            action,
+            action: call_action(intent)?,
             not_after: intent.not_after,
-        };
+        })
+    }
+
+    async fn look(&self, kind: &Arc<Kind>, connection: &dyn Connection) -> Looked {
+        let intent = &self.open.intent;
+        let Some(call) = self.call(kind) else { return Looked::CannotTell(NO_RECORD.to_owned()) };
         let mut words = String::new();
         for attempt in 1..=LOOKS {
             match connection.find(&call).await {

@@ -36,6 +36,8 @@ enum Platforms {
     Served(Arc<Simulation>),
     /// Nobody outside of this process.
     InProcess(Sandbox),
+    /// The same, behind somebody's network.
+    Behind(Arc<dyn Transport>),
 }
 
 /// All that a test sees of the world: clouds in memory, everything else pretended. Clones are one.
@@ -72,6 +74,7 @@ impl Connections {
                 Platforms::Served(Arc::new(opened))
             }
             settings::Clouds::InProcess(sandbox) => Platforms::InProcess(sandbox.clone()),
+            settings::Clouds::Behind(network) => Platforms::Behind(network.clone()),
         };
         Ok(Connections {
             settings: settings.clone(),
@@ -107,7 +110,7 @@ impl Connections {
     /// What would keep resources of these kinds from being created, found before anything is.
     pub fn preflight(&self, kinds: &BTreeMap<ProviderName, BTreeSet<Name>>) -> Vec<Diagnostic> {
         let mut found = Vec::new();
-        if matches!(self.platforms, Platforms::InProcess(_)) {
+        if matches!(self.platforms, Platforms::InProcess(_) | Platforms::Behind(_)) {
             return found;
         }
         for (name, kinds) in kinds {
@@ -136,6 +139,7 @@ impl Connections {
             Platforms::InProcess(sandbox) => {
                 (Arc::new(InProcess(sandbox.clouds.clone())), has_cloud.then(|| InProcess::base_url(&schema.name)))
             }
+            Platforms::Behind(network) => (network.clone(), has_cloud.then(|| InProcess::base_url(&schema.name))),
         };
         Surroundings {
             world: self.settings.world.clone(),

@@ -56,9 +56,10 @@ pub async fn refresh(
     for (at, look) in looks.iter().enumerate() {
         let (connection, permits) = open[&look.provider].clone();
         let (look, clock) = (look.clone(), world.clock.clone());
+        let records = listed(&look, records);
         asked.spawn(async move {
             let _permit = permits.acquire_owned().await.expect("the permits are never closed");
-            (at, ask(&*connection, &look, &*clock).await)
+            (at, ask(&*connection, &look, &records, &*clock).await)
         });
     }
     let (mut seen, mut resources) = (Seen::default(), 0);
@@ -90,9 +91,51 @@ enum Told {
     Adoptable(Vec<Fields>),
 }
 
-async fn ask(connection: &dyn Connection, look: &Look, clock: &dyn Clock) -> Result<Told, CallError> {
+/// So many objects that a listing lacks are asked for one by one; of more, the listing is believed.
+const MISSED_MAX: usize = 64;
+
+/// The records that a listing is to show.
+fn listed(look: &Look, records: &BTreeMap<Address, Arc<Record>>) -> Vec<Arc<Record>> {
     match &look.what {
-        What::List { group, .. } => patiently(clock, || connection.list(&look.kind, group)).await.map(Told::Listed),
+        What::List { records: asked, .. } => asked.iter().filter_map(|address| records.get(address).cloned()).collect(),
+        What::Read { .. } | What::Adopt { .. } => Vec::new(),
+    }
+}
+
+/// What a listing lacks is asked for by its name before it counts as gone: listings may be behind.
+async fn missed(
+    connection: &dyn Connection,
+    look: &Look,
+    records: &[Arc<Record>],
+    objects: Option<Vec<Fields>>,
+    clock: &dyn Clock,
+) -> Result<Option<Vec<Fields>>, CallError> {
+    let id = &look.kind.id;
+    let has = |record: &Record| {
+        let shown = |object: &Fields| record.attribute(id).is_none_or(|value| object.get(id) == Some(value));
+        objects.iter().flatten().any(shown)
+    };
+    let missing: Vec<&Arc<Record>> = records.iter().filter(|record| !has(record)).collect();
+    if missing.is_empty() || missing.len() > MISSED_MAX || connection.delays().shown.is_zero() {
+        return Ok(objects);
+    }
+    let mut found = Vec::new();
+    for record in missing {
+        let known = record.attributes();
+        found.extend(patiently(clock, || connection.read(&look.kind, &known)).await?);
+    }
+    Ok(match (objects, found) {
+        (None, found) if found.is_empty() => None,
+        (objects, found) => Some(objects.into_iter().flatten().chain(found).collect()),
+    })
+}
+
+async fn ask(connection: &dyn Connection, look: &Look, records: &[Arc<Record>], clock: &dyn Clock) -> Result<Told, CallError> {
+    match &look.what {
+        What::List { group, .. } => {
+            let objects = patiently(clock, || connection.list(&look.kind, group)).await?;
+            missed(connection, look, records, objects, clock).await.map(Told::Listed)
+        }
         What::Read { known, .. } => patiently(clock, || connection.read(&look.kind, known)).await.map(Told::Read),
         What::Adopt { group: Some(group), .. } => {
             let listed = patiently(clock, || connection.list(&look.kind, group)).await;

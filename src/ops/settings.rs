@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::connections::Sandbox;
+use crate::providers::contract::Transport;
 use crate::world::World;
 
 /// Which clouds the providers speak to.
@@ -16,6 +17,8 @@ pub enum Clouds {
     SimulatedAt(String),
     /// Those of a test, in this process: whoever works with them opens no socket, no state and no secret's file.
     InProcess(Sandbox),
+    /// Those that somebody else keeps in this process, behind a network of theirs. No socket and no secret's file is opened either.
+    Behind(Arc<dyn Transport>),
 }
 
 /// What every command is told.
@@ -60,13 +63,13 @@ impl Settings {
 
     /// Whether this is a test, which sees nothing of this machine but the stack's files.
     pub fn in_process(&self) -> bool {
-        matches!(self.clouds, Clouds::InProcess(_))
+        matches!(self.clouds, Clouds::InProcess(_) | Clouds::Behind(_))
     }
 
     /// What a command that is suggested says of the clouds: nothing, ` --sim` or ` --sim=URL`.
     pub fn cloud_flag(&self) -> String {
         match &self.clouds {
-            Clouds::Real | Clouds::InProcess(_) => String::new(),
+            Clouds::Real | Clouds::InProcess(_) | Clouds::Behind(_) => String::new(),
             Clouds::Simulated => " --sim".into(),
             Clouds::SimulatedAt(url) => format!(" --sim={url}"),
         }

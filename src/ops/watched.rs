@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::model::{Fields, Kind, KnownSecrets};
-use crate::providers::contract::{Answer, Budget, Call, CallAction, CallError, Connection, Found};
+use crate::providers::contract::{Answer, Budget, Call, CallAction, CallError, Connection, Delays, Found};
 
 /// Wraps a connection. What the command's calls send, and what platforms make, is learnt on the way.
 pub struct Watched {
@@ -45,6 +45,10 @@ impl Connection for Watched {
 
     fn budget(&self) -> Budget {
         self.inner.budget()
+    }
+
+    fn delays(&self) -> Delays {
+        self.inner.delays()
     }
 }
 

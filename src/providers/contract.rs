@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::model::schema::Recovery;
 use crate::model::value::Fields;
 use crate::model::{Code, Diagnostic, Kind, Name, ProviderSchema, Record};
 use crate::world::World;
@@ -82,6 +83,44 @@ pub trait Connection: Send + Sync {
     /// How many calls at once and how fast, to begin with.
     fn budget(&self) -> Budget {
         Budget { concurrent: 16, per_second: None }
+    }
+
+    /// How late things may be between here and the platform.
+    fn delays(&self) -> Delays {
+        Delays::NONE
+    }
+}
+
+/// How late things may be on the way to a platform, and in what it shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Delays {
+    /// How long after whoever sent a request has given up, or is dead, it may still reach the platform.
+    pub transit: Duration,
+    /// The longest that what the platform shows may be behind; what its kinds declare counts only up to this.
+    pub shown: Duration,
+}
+
+impl Delays {
+    /// Nothing is ever late: this machine, or a cloud in this process.
+    pub const NONE: Delays = Delays { transit: Duration::ZERO, shown: Duration::ZERO };
+}
+
+/// How far behind a listing may be of a kind that does not declare it.
+const SHOWN_UNDECLARED: Duration = Duration::from_secs(30);
+
+impl Delays {
+    /// How far behind what is shown of objects of this kind may be.
+    pub fn shown_of(&self, recovery: Recovery) -> Duration {
+        let declared = match recovery {
+            Recovery::Tagged { settle } | Recovery::Opaque { settle } => settle,
+            Recovery::Keyed { .. } | Recovery::Named | Recovery::Put => SHOWN_UNDECLARED,
+        };
+        declared.min(self.shown)
+    }
+
+    /// The settle time: how long after a call was given up it is certain that it has an effect, or none, and that this is seen.
+    pub fn settle(&self, recovery: Recovery) -> Duration {
+        self.transit + self.shown_of(recovery)
     }
 }
 
@@ -164,6 +203,11 @@ pub enum CallError {
 #[async_trait]
 pub trait Transport: Send + Sync {
     async fn send(&self, request: http::Request<Bytes>, deadline: Duration) -> Result<http::Response<Bytes>, SendError>;
+
+    /// How late requests may be that go this way.
+    fn delays(&self) -> Delays {
+        Delays::NONE
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

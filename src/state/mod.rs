@@ -134,6 +134,20 @@ impl State {
         State::load(self.shared.clone()).await
     }
 
+    /// The same log as another process opens it: by its own way to the store and its own clock, with the same key.
+    pub async fn beside(&self, store: Arc<dyn Store>, world: &World) -> Result<State, Box<Diagnostic>> {
+        let Shared { ring, environment, .. } = &*self.shared;
+        let shared = Shared {
+            store,
+            ring: ring.clone(),
+            environment: environment.clone(),
+            world: world.clone(),
+            signing: OnceLock::new(),
+            snapshot_at: AtomicU64::new(0),
+        };
+        State::load(Arc::new(shared)).await
+    }
+
     /// As [`State::open`], not yet read: for audits, which want to say what is wrong with the log. The view is empty.
     pub fn unread(store: Arc<dyn Store>, keys: &Path, environment: &str, world: &World) -> State {
         let shared = Shared {

@@ -100,9 +100,25 @@ async fn a_run_that_is_killed_before_the_effect_leaves_nothing_forgotten() {
     rig.platform.meets("create test.app.a", [Fault::HangBefore]);
     rig.killed_when(|platform| !platform.calls().is_empty()).await;
     let ran = rig.apply().await;
-    assert_eq!(ran.recovered[0].how, Settlement::Absent);
-    assert_eq!(ran.words(), ["done test.app.a"]);
+    assert_eq!(ran.recovered[0].how, Settlement::Repeated, "what comes to the same is done once more");
+    assert!(ran.words().is_empty() && ran.outcome.is_complete());
     assert_eq!(rig.platform.names(), ["x"]);
+    let tokens = rig.platform.tokens.lock().unwrap().clone();
+    assert_eq!(tokens[0], tokens[1], "under the same token");
+}
+
+#[tokio::test]
+async fn what_was_not_done_is_made_again_by_the_plan_where_its_kind_can_tell() {
+    for class in CLASSES.into_iter().filter(|class| *class != Recovery::Put) {
+        let mut rig = Rig::new();
+        rig.declared.recovers_by(class);
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.platform.meets("create test.app.a", [Fault::HangBefore]);
+        rig.killed_when(|platform| !platform.calls().is_empty()).await;
+        let ran = rig.apply().await;
+        assert_eq!((ran.recovered[0].how, ran.words()), (Settlement::Absent, vec!["done test.app.a".to_owned()]), "{class:?}");
+        assert_eq!(rig.platform.names(), ["x"]);
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::apply::{
 };
 use crate::model::{Address, Code, DesiredProvider, Diagnostic, Digest, Fields, Kind, Name, Plan, Sources, Value};
 use crate::plan::tests::world::World as Declared;
-use crate::providers::contract::{Answer, Budget, Call, CallAction, CallError, Connection, Found};
+use crate::providers::contract::{Answer, Budget, Call, CallAction, CallError, Connection, Delays, Found};
 use crate::state::store::memory::Memory;
 use crate::state::{Begun, Revision, Run, RunHeader, State};
 use crate::world::{Clock, Random, World};
@@ -226,6 +226,10 @@ impl Connection for Account {
             (None, CallAction::Update { .. }) => Found::Unchanged,
             (None, _) => Found::Absent,
         })
+    }
+
+    fn delays(&self) -> Delays {
+        Delays { transit: Duration::ZERO, shown: Duration::from_secs(10) }
     }
 
     fn budget(&self) -> Budget {

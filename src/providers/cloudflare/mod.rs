@@ -15,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use super::contract::{Answer, Budget, Call, CallAction, CallError, Cloud, Connection, Found, Provider, Surroundings};
+use super::contract::{Answer, Budget, Call, CallAction, CallError, Cloud, Connection, Delays, Found, Provider, Surroundings};
 use super::http::{Api, Session};
 use crate::model::value::Fields;
 use crate::model::{Code, Diagnostic, Kind, KnownSecrets, ProviderSchema};
@@ -115,6 +115,10 @@ impl Connection for CloudflareConnection {
             true => Budget { concurrent: 16, per_second: None },
             false => Budget { concurrent: 8, per_second: Some(4.0) },
         }
+    }
+
+    fn delays(&self) -> Delays {
+        self.api.delays()
     }
 }
 

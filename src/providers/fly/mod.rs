@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::contract::{Answer, Budget, Call, CallAction, CallError, Cloud, Connection, Found, Provider, Surroundings};
+use super::contract::{Answer, Budget, Call, CallAction, CallError, Cloud, Connection, Delays, Found, Provider, Surroundings};
 use super::http::Api;
 use crate::model::value::Fields;
 use crate::model::{Diagnostic, Kind, KnownSecrets, ProviderSchema};
@@ -109,6 +109,10 @@ impl Connection for FlyConnection {
             true => Budget { concurrent: 16, per_second: None },
             false => Budget { concurrent: 8, per_second: Some(8.0) },
         }
+    }
+
+    fn delays(&self) -> Delays {
+        self.api.delays()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::value::Value;
 use crate::providers::declare::*;
 
 /// How long after a lost answer a listing may still lack what the call made.
-const SETTLE: Duration = Duration::from_secs(10);
+pub const SETTLE: Duration = Duration::from_secs(10);
 
 pub fn schema() -> ProviderSchema {
     let kinds = [app(), machine(), volume(), secret(), ip(), certificate()];
@@ -310,6 +310,8 @@ fn volume() -> Kind {
     Kind {
         holds_data: true,
         identity: names(&["app", "name"]),
+        // The platform takes two volumes of one name: a create is sent again only once an earlier one would be seen.
+        recovery: Recovery::Tagged { settle: SETTLE },
         replace: ReplaceOrder::CreateFirst,
         ..kind("fly.volume", "A disk that one machine mounts.", attributes)
     }
@@ -347,6 +349,8 @@ fn ip() -> Kind {
     Kind {
         identity: names(&["app", "type"]),
         id: "address".into(),
+        // An app may get two addresses of one type: as for volumes.
+        recovery: Recovery::Tagged { settle: SETTLE },
         updatable: false,
         ..kind("fly.ip", "An address of an app, one of each type.", attributes)
     }

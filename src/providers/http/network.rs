@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
 use super::ANSWER_MAX;
-use crate::providers::contract::{SendError, Transport};
+use crate::providers::contract::{Delays, SendError, Transport};
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -64,6 +64,11 @@ impl Transport for Network {
             false => SendError::Unknown(chain(&error.without_url())),
         })?;
         whole(answer).await
+    }
+
+    /// What a platform shows is as late as its kinds declare.
+    fn delays(&self) -> Delays {
+        Delays { transit: TCP_USER_TIMEOUT, shown: Duration::MAX }
     }
 }
 

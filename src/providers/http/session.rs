@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value as Json;
 
 use crate::model::{Code, KnownSecrets};
-use crate::providers::contract::{CallError, Receipt, SendError, Transport};
+use crate::providers::contract::{CallError, Delays, Receipt, SendError, Transport};
 use crate::world::{Clock, World};
 
 /// The longest that one request may take, unless it is said otherwise.
@@ -58,6 +58,11 @@ impl Api {
         Ok(Api { dialect, transport, clock: world.clock.clone(), base, authorization })
     }
 
+    /// How late things may be on the way to the platform.
+    pub fn delays(&self) -> Delays {
+        self.transport.delays()
+    }
+
     /// Begins a call: no byte leaves later than `not_after` from now.
     pub fn session(&self, not_after: Duration, token: Option<&str>, secrets: KnownSecrets) -> Session<'_> {
         let idempotency = token.and_then(|token| HeaderValue::from_str(token).ok());
@@ -91,6 +96,11 @@ impl Session<'_> {
     /// How long bytes may still leave.
     pub fn left(&self) -> Duration {
         self.ends.saturating_sub(self.api.clock.elapsed())
+    }
+
+    /// How far behind what the platform shows may be, of a kind that declares so much.
+    pub fn shown_within(&self, declared: Duration) -> Duration {
+        declared.min(self.api.delays().shown)
     }
 
     pub async fn pause(&self, span: Duration) {

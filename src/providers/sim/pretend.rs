@@ -297,6 +297,10 @@ impl Connection for Mocked {
     fn budget(&self) -> crate::providers::contract::Budget {
         self.inner.budget()
     }
+
+    fn delays(&self) -> crate::providers::contract::Delays {
+        self.inner.delays()
+    }
 }
 
 /// What is given, and everything that a platform would add.

@@ -78,7 +78,11 @@ impl View {
                 self.needs_lease(header)?;
                 self.with_open(operation, |open| open.accepted = Some(id));
             }
-            Body::Attempt { .. } | Body::Reveal(_) => self.needs_lease(header)?,
+            Body::Attempt { operation, .. } => {
+                self.needs_lease(header)?;
+                self.with_open(operation, |open| open.repeated += 1);
+            }
+            Body::Reveal(_) => self.needs_lease(header)?,
             Body::Outcome(outcome) => self.close_intent(header, *outcome)?,
             Body::Settled(settled) => self.settle(header, *settled)?,
             Body::Write(write) => {
@@ -201,6 +205,7 @@ impl View {
             run: header.run,
             time_ms: header.time_ms,
             accepted: None,
+            repeated: 0,
             flagged: None,
             writer_gone: false,
         };

@@ -57,6 +57,8 @@ pub struct OpenIntent {
     pub time_ms: i64,
     /// The platform's id of an asynchronous operation.
     pub accepted: Option<String>,
+    /// How often it was sent again after an attempt of which nobody knows what became.
+    pub repeated: u32,
     /// It was looked at, and could not be settled; the words say why.
     pub flagged: Option<String>,
     /// Its run has ended by itself, or its process was known to be gone: no byte of the call can leave any more.

@@ -136,6 +136,9 @@ fn write_open(out: &mut Vec<u8>, open: &OpenIntent, sealer: &dyn Sealer) -> Resu
     let mut intent = Object::new(object.key("intent"));
     write_intent(&mut intent, &open.intent, sealer)?;
     intent.end();
+    if open.repeated > 0 {
+        object.number("repeated", open.repeated);
+    }
     object.number("run", open.run);
     object.number("sequence", open.sequence);
     object.number("time", open.time_ms);
@@ -200,6 +203,8 @@ struct RawOpen<'b> {
     gone: bool,
     #[serde(borrow)]
     intent: RawIntent<'b>,
+    #[serde(default)]
+    repeated: u32,
     run: u64,
     sequence: u64,
     time: i64,
@@ -289,6 +294,7 @@ fn read_open(raw: RawOpen<'_>, reading: &mut Reading<'_>) -> Result<OpenIntent, 
         run: raw.run,
         time_ms: raw.time,
         accepted: raw.accepted,
+        repeated: raw.repeated,
         flagged: raw.flagged,
         writer_gone: raw.gone,
     })

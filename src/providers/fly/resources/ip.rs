@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use http::Method;
 use serde_json::Value as Json;
 
+use super::super::schema::SETTLE;
 use super::{Resource, Scope, done, in_app};
 use crate::model::value::{Fields, Value};
 use crate::providers::contract::{Call, CallError, Found};
@@ -25,8 +26,17 @@ impl Resource for Ip {
     /// There is no operation that reads one.
     async fn read(&self, scope: &mut Scope<'_>, known: &Fields) -> Result<Option<Fields>, CallError> {
         let address = need(known, "address")?;
-        let listed = self.list(scope, known).await?.unwrap_or_default();
-        Ok(listed.into_iter().find(|it| text(it, "address") == Some(address)))
+        let is_it = |it: &Fields| text(it, "address") == Some(address);
+        if let Some(found) = self.list(scope, known).await?.unwrap_or_default().into_iter().find(is_it) {
+            return Ok(Some(found));
+        }
+        // The listing may be behind: it counts as gone once it would have been seen.
+        let behind = scope.session.shown_within(SETTLE);
+        if behind.is_zero() {
+            return Ok(None);
+        }
+        scope.session.pause(behind).await;
+        Ok(self.list(scope, known).await?.unwrap_or_default().into_iter().find(is_it))
     }
 
     /// An address bears no mark, so an app has one of each type: it is looked for before, and what is there after a lost answer

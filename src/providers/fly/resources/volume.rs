@@ -72,8 +72,12 @@ impl Resource for Volume {
         let is_changed = |name: &str| changed.iter().any(|it| &**it == name);
         if is_changed("size") {
             let size = whole_size(inputs, "size", 1 << 30, "GiB")?;
-            let body = Body::default().with_some("size_gb", size).done();
-            scope.session.send(Method::PUT, &format!("{path}/extend"), Some(&body)).await?.done()?;
+            // An earlier attempt may have come half-way: the platform refuses to extend what is as large already.
+            let live = scope.session.get(&path).await?.fine()?;
+            if get_int(&live, "size_gb") < size {
+                let body = Body::default().with_some("size_gb", size).done();
+                scope.session.send(Method::PUT, &format!("{path}/extend"), Some(&body)).await?.done()?;
+            }
         }
         if is_changed("snapshot_retention") || is_changed("auto_backup") {
             let body = Body::default()
