@@ -13,6 +13,9 @@ use crate::state::contract::{Entry, FORMAT, Head, Sequence};
 use crate::state::log::{HeadSignature, SignerAction, revision_of, signature_bytes, signature_of, signer_of};
 use crate::state::sign::{AllowedSigner, PublicKey, change_is_signed};
 
+/// How many of one kind are named each; the rest is counted.
+const TOLD: usize = 20;
+
 /// What an auditor trusts beside the log.
 #[derive(Clone, Default, Debug)]
 pub struct Trust {
@@ -67,7 +70,7 @@ impl<'e> Chain<'e> {
         if let Some((at, is_here, why)) = broken {
             // Of an entry that does not follow, the one before may be the one that was altered.
             let first = if is_here { at } else { at.saturating_sub(1) };
-            let revisions = *chain.revision_at(first).start()..=*chain.revision_at(at).end();
+            let revisions = *chain.place(entries, first).start()..=*chain.place(entries, at).end();
             let kind = kind_of(&entries[at]);
             result.fail_at(revisions, format!("entry {} ({kind}): {why}", at + 1));
         }
@@ -84,85 +87,113 @@ impl<'e> Chain<'e> {
 
     /// The revision that was being written at an index: one more than those before it. A signature belongs to what it signs.
     pub fn revision_at(&self, at: usize) -> RangeInclusive<u64> {
-        let before = self.revisions.partition_point(|revision| *revision < at) as u64;
-        let signs = self.entries.get(at).is_some_and(|entry| entry.header.kind == "signature");
-        let revision = if signs { before.max(1) } else { before + 1 };
+        let range = self.place(self.entries, at);
+        let revision = match self.entries.get(at).map(|entry| &*entry.header.kind) {
+            Some("signature") => *range.start(),
+            _ => *range.end(),
+        };
         revision..=revision
+    }
+
+    /// The same where something was altered: where a signature could stand, it may be the one that is missing.
+    fn place(&self, entries: &[Entry], at: usize) -> RangeInclusive<u64> {
+        let before = self.revisions.partition_point(|revision| *revision < at) as u64;
+        let kind = |at: usize| entries.get(at).map(|entry| &*entry.header.kind);
+        let after_revision = at.checked_sub(1).and_then(kind) == Some("revision");
+        if after_revision { before..=before + 1 } else { before + 1..=before + 1 }
     }
 
     /// Who vouches for what: each signature, the list of signers as it changed, and revisions that nobody signed.
     pub fn signatures(&self, trust: &Trust, result: &mut Verification) {
-        let mut signatures: BTreeMap<usize, HeadSignature> = BTreeMap::new();
-        let (mut leases, mut list, mut first_signer) = (BTreeMap::new(), Signers::new(trust), None);
-        let mut known: Vec<Option<bool>> = Vec::new();
-        for (at, entry) in self.entries.iter().enumerate() {
-            match &*entry.header.kind {
-                "lease" => drop(leases.insert(entry.header.run, entry.header.sequence)),
-                "signer" => match list.change(entry) {
-                    Ok(()) => drop(first_signer.get_or_insert(entry.header.sequence)),
-                    Err(why) => {
-                        result.fail_at(self.revision_at(at), format!("entry {} (signer): {why}", entry.header.sequence));
-                    }
-                },
-                "signature" => match signature_of(entry) {
-                    None => {
-                        let words = format!("entry {} (signature): it cannot be read", entry.header.sequence);
-                        result.fail_at(self.revision_at(at), words);
-                    }
-                    Some(signature) => {
-                        known.push(list.knows(&signature.key));
-                        signatures.insert(at, signature);
-                    }
-                },
-                _ => {}
-            }
-        }
-        let all: Vec<(&usize, &HeadSignature)> = signatures.iter().collect();
-        let judged: Vec<Result<(), String>> = all.par_iter().map(|(at, signature)| self.judge(**at, signature)).collect();
+        let read: Vec<(usize, Option<HeadSignature>)> = (0..self.entries.len())
+            .into_par_iter()
+            .filter(|at| self.entries[*at].header.kind == "signature")
+            .map(|at| (at, signature_of(&self.entries[at])))
+            .collect();
+        let judged: Vec<Result<HeadSignature, String>> = read
+            .par_iter()
+            .map(|(at, signature)| {
+                let signature = signature.ok_or("it cannot be read")?;
+                self.judge(*at, &signature).map(|()| signature)
+            })
+            .collect();
+        let mut judged = judged.into_iter();
 
-        let (mut signed, mut last_good): (BTreeSet<usize>, usize) = (BTreeSet::new(), 0);
-        let (mut keys, mut strangers): (BTreeSet<PublicKey>, BTreeSet<PublicKey>) = Default::default();
-        for (((at, signature), judged), known) in all.iter().zip(judged).zip(known) {
-            let until = *self.revision_at(**at).end();
-            let why = match (judged, known) {
-                (Err(why), _) => Some(why),
-                (Ok(()), Some(false)) => Some(format!("it is signed by {}, who is no signer", signature.key.fingerprint())),
-                (Ok(()), _) => None,
+        let mut found = Vouched::default();
+        let (mut leases, mut list) = (BTreeMap::new(), Signers::new(trust));
+        for (at, entry) in self.entries.iter().enumerate() {
+            let why = match &*entry.header.kind {
+                "lease" => {
+                    leases.insert(entry.header.run, entry.header.sequence);
+                    continue;
+                }
+                "signer" => {
+                    let changed = list.change(entry);
+                    if let Ok(vouches) = changed {
+                        found.first_signer.get_or_insert(entry.header.sequence);
+                        found.good = if vouches { at } else { found.good };
+                    }
+                    changed.err()
+                }
+                "signature" => match judged.next().expect("each signature was judged") {
+                    Err(why) => Some(why),
+                    Ok(signature) => match list.knows(&signature.key) {
+                        Some(false) => {
+                            let words = format!("it is signed by {}, who is no signer", signature.key.fingerprint());
+                            self.not_vouched(at, at, &words, result);
+                            continue;
+                        }
+                        known => {
+                            found.good = at + 1;
+                            found.signed.insert(at - 1);
+                            found.keys.insert(signature.key);
+                            found.strangers |= known.is_none();
+                            None
+                        }
+                    },
+                },
+                _ => continue,
             };
-            match why {
-                Some(why) => {
-                    // What one signature vouched for the next one cannot take back.
-                    let from = (*self.revision_at(last_good).start()).min(until);
-                    result.fail_at(from..=until, format!("entry {} (signature): {why}", **at + 1));
-                    // A chain that was altered makes every later signature fail; one is enough.
-                    if signature.of.hash != self.hash_at(signature.of.sequence) {
-                        break;
-                    }
-                }
-                None => {
-                    if known.is_none() {
-                        strangers.insert(signature.key);
-                    }
-                    keys.insert(signature.key);
-                    signed.insert(signature.of.sequence as usize - 1);
-                    last_good = **at + 1;
-                }
+            if let Some(why) = why {
+                // Where something was altered every later signature fails as well: the first one says between which.
+                self.not_vouched(found.good, at, &why, result);
+                found.broken = true;
+                break;
             }
         }
-        self.unsigned(&signed, &leases, first_signer, result);
-        if !signed.is_empty() {
-            let by = list.names(&keys);
-            let strange = if strangers.is_empty() { "known " } else { "" };
-            let keys = counted(keys.len(), &format!("{strange}key"));
-            result.add(Finding::Ok, format!("{} by {keys}{by}", counted(signed.len(), "signature")));
-            if !strangers.is_empty() {
-                let words = "no list of signers stands in the log, and none was given: the signatures hold, and nobody says whose they are";
-                result.add(Finding::Remark, words);
-            }
-            let rest = self.entries.len() - last_good;
-            if rest > 0 {
-                result.add(Finding::Remark, format!("{} after the last signature, for which nobody vouches yet", entries(rest)));
-            }
+        self.summed_up(&found, &list, &leases, result);
+    }
+
+    /// A voucher at an index does not hold, and the one before it vouched for all before `good`.
+    fn not_vouched(&self, good: usize, at: usize, why: &str, result: &mut Verification) {
+        // A signature that names the entry before it is where it belongs, and says of which revision it is.
+        let in_place = signature_of(&self.entries[at]).is_some_and(|it| it.of.sequence == at as u64);
+        let until = if in_place { *self.revision_at(at).end() } else { *self.place(self.entries, at).end() };
+        let from = (*self.place(self.entries, good).start()).min(until);
+        let kind = kind_of(&self.entries[at]);
+        result.fail_at(from..=until, format!("entry {} ({kind}): {why}", at + 1));
+    }
+
+    fn summed_up(&self, found: &Vouched, list: &Signers<'_>, leases: &BTreeMap<u64, Sequence>, result: &mut Verification) {
+        if !found.broken {
+            self.unsigned(&found.signed, leases, found.first_signer, result);
+        }
+        if found.signed.is_empty() {
+            return;
+        }
+        let by = list.names(&found.keys);
+        let known = if found.strangers { "" } else { "known " };
+        let keys = counted(found.keys.len(), &format!("{known}key"));
+        let words = format!("{} by {keys}{by}", counted(found.signed.len(), "signature"));
+        result.add(Finding::Ok, if found.broken { format!("{words}, up to there") } else { words });
+        if found.strangers {
+            let words =
+                "no list of signers stands in the log, and none was given: the signatures hold, and nobody says whose they are";
+            result.add(Finding::Remark, words);
+        }
+        let rest = self.entries.len() - found.good;
+        if rest > 0 && !found.broken {
+            result.add(Finding::Remark, format!("{} after the last signature, for which nobody vouches yet", entries(rest)));
         }
     }
 
@@ -173,17 +204,25 @@ impl<'e> Chain<'e> {
         first_signer: Option<Sequence>,
         result: &mut Verification,
     ) {
-        let mut before = 0;
+        let (mut before, mut told) = (0, 0);
         for (nth, at) in self.revisions.iter().enumerate().filter(|(_, at)| !signed.contains(at)) {
             let run = self.entries[*at].header.run;
             let begun = leases.get(&run).copied().unwrap_or(*at as u64 + 1);
             match first_signer {
                 Some(first) if begun > first => {
                     let number = nth as u64 + 1;
+                    told += 1;
+                    if told > TOLD {
+                        continue;
+                    }
                     result.fail_at(number..=number, format!("no signer signed it, and there are signers since entry {first}"));
                 }
                 _ => before += 1,
             }
+        }
+        if told > TOLD {
+            let last = self.revisions();
+            result.fail_at(1..=last, format!("{} more that no signer signed", counted(told - TOLD, "revision")));
         }
         if before > 0 {
             let why = if first_signer.is_some() { ", from before there were signers" } else { "" };
@@ -199,6 +238,9 @@ impl<'e> Chain<'e> {
         let Some(of) = of else { return Err(format!("it signs entry {}, which does not lie before it", signature.of.sequence)) };
         if self.hashes[of] != signature.of.hash {
             return Err(format!("it was made for another entry {}: something up to there was altered", of + 1));
+        }
+        if of + 1 != at {
+            return Err(format!("it does not stand right behind entry {}, which it signs", of + 1));
         }
         if !signature.key.signed_head(entry.header.store, signature.of, &signature.signature) {
             return Err("the signature does not hold".to_owned());
@@ -237,7 +279,8 @@ impl<'e> Chain<'e> {
                     format!("{from} knows entry {number}, and the log ends after entry {}: it was cut", self.entries.len());
                 result.fail_at(last..=last + 1, words);
             } else {
-                let until = *self.revision_at(self.hashes.len().min(number as usize - usize::from(number > 0))).end();
+                let at = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1).min(self.hashes.len());
+                let until = *self.revision_at(at).end();
                 let words = format!("{from} knows another entry {number}: the log was altered up to there, or is another one");
                 result.fail_at(1..=until.max(1), words);
             }
@@ -260,6 +303,21 @@ impl<'e> Chain<'e> {
             }
         }
     }
+}
+
+/// What signatures vouch for.
+#[derive(Default)]
+struct Vouched {
+    /// Indices of entries that are signed.
+    signed: BTreeSet<usize>,
+    keys: BTreeSet<PublicKey>,
+    /// Some of the keys are those of nobody that is known.
+    strangers: bool,
+    first_signer: Option<Sequence>,
+    /// All entries before this index are vouched for.
+    good: usize,
+    /// One did not hold, and those after it were not looked at.
+    broken: bool,
 }
 
 /// The list of signers, changed as the log says.
@@ -286,8 +344,8 @@ impl<'t> Signers<'t> {
         }
     }
 
-    /// The same rules as those of the fold, without its leases.
-    fn change(&mut self, entry: &Entry) -> Result<(), String> {
+    /// The same rules as those of the fold, without its leases. Gives whether the change is signed, and so vouches for all before it.
+    fn change(&mut self, entry: &Entry) -> Result<bool, String> {
         let change = signer_of(entry).ok_or("it cannot be read")?;
         let header = &entry.header;
         let after = Head { sequence: header.sequence.saturating_sub(1), hash: header.previous };
@@ -315,7 +373,7 @@ impl<'t> Signers<'t> {
             SignerAction::Remove if self.now.len() > 1 => drop(self.now.remove(&change.key)),
             SignerAction::Remove => {}
         }
-        Ok(())
+        Ok(holds.is_some())
     }
 
     fn names(&self, keys: &BTreeSet<PublicKey>) -> String {

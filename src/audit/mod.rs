@@ -19,4 +19,4 @@ pub use blame::{Blame, blame};
 pub use chain::Trust;
 pub use changes::{CallMade, Changed, FieldDiff, OutputDiff, RevisionDetail, diff, show};
 pub use history::{Past, addresses, history};
-pub use verify::{Check, Finding, Verification, verify_entries, verify_log};
+pub use verify::{Check, Finding, Verification, verify_entries, verify_log, verify_read};

@@ -77,13 +77,18 @@ impl Verification {
 /// and the anchors (which need no key), the fold, the snapshot and the index against it, and that no secret of it stands in it in clear.
 pub async fn verify_log(state: &State, trust: &Trust) -> Verification {
     let (entries, damage) = state.entries_that_are_whole().await;
-    let mut result = begun(&entries);
+    verify_read(state, &entries, damage, trust).await
+}
+
+/// As [`verify`], of a log that was read already, up to where it is damaged.
+pub async fn verify_read(state: &State, entries: &[Entry], damage: Option<Box<Diagnostic>>, trust: &Trust) -> Verification {
+    let mut result = begun(entries);
     if entries.is_empty() && damage.is_none() {
         result.add(Finding::Ok, "nothing was ever applied");
-        Chain::walk(&entries, &mut result).anchors(&trust.anchors, &mut result);
+        Chain::walk(entries, &mut result).anchors(&trust.anchors, &mut result);
         return result;
     }
-    let chain = Chain::walk(&entries, &mut result);
+    let chain = Chain::walk(entries, &mut result);
     let is_whole = damage.is_none() && chain.entries.len() == entries.len();
     if let Some(damage) = damage {
         // A state of a newer version is no damaged one.

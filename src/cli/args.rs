@@ -111,7 +111,7 @@ pub enum Command {
     /// Who last changed each attribute of a resource, when, and from which line
     Blame(BlameArgs),
     /// Check that the log was not altered and that the state is what it says
-    Verify,
+    Verify(VerifyArgs),
     /// Who can open the secrets of an environment's state, and with which key they are sealed
     Key(KeyArgs),
     /// Look into the stored state
@@ -475,6 +475,19 @@ pub enum KeyCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// A head that the log has to extend: `NUMBER:HASH` as `verify` prints it, `git` for all git notes, or a file that holds heads
+    #[arg(long, value_name = "ANCHOR")]
+    pub since: Option<String>,
+    /// Who may sign first, in the form of ssh's `allowed_signers`; without it the first signer of the log is believed
+    #[arg(long, value_name = "FILE")]
+    pub signers: Option<PathBuf>,
+    /// Write the head down where the store cannot reach it, if all holds: `git` for a note of this commit, or a file
+    #[arg(long, value_name = "git|FILE")]
+    pub anchor: Option<String>,
 }
 
 #[derive(Args, Debug)]

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::anchors;
 use super::author::Author;
 use super::connections::Connections;
 use super::elsewhere;
 use super::interrupted;
 use super::project::Failure;
+use super::signing;
 use super::wait::Wait;
 pub use super::wait::Waiting;
 use super::workspace::Workspace;
@@ -47,6 +49,8 @@ pub struct Applied {
     pub run: u64,
     /// The number of the revision that closed the run; `None` where the log could no longer be written.
     pub revision: Option<u64>,
+    /// The head of the log afterwards, as `verify --since` takes it.
+    pub head: Option<String>,
 }
 
 /// Settles what interrupted runs left open; nothing where there is nothing. Comes before a plan is made. Calls of a run that lives
@@ -76,6 +80,7 @@ pub async fn settle(
 
 /// A run that holds the addresses of all calls that no living run holds; `None` where there are none.
 async fn begin_settling(workspace: &mut Workspace, request: &Request) -> Result<Option<Run>, Failure> {
+    signing::ready(&workspace.settings, &workspace.state).map_err(|it| workspace.fail(it))?;
     let mut wait = Wait::new(workspace, request);
     loop {
         workspace.state.refresh().await.map_err(|it| workspace.fail(it))?;
@@ -226,7 +231,9 @@ pub async fn make(
         }
     };
     workspace.state.refresh().await.map_err(fail)?;
-    Ok(Applied { outcome, run: journal.run(), revision })
+    anchors::remember_state(&workspace.settings, &workspace.state);
+    let head = workspace.state.view().head.map(crate::audit::written);
+    Ok(Applied { outcome, run: journal.run(), revision, head })
 }
 
 fn revealed(reveal: &Reveal, sources: &Sources, request: &Request) -> Body {

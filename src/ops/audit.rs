@@ -1,5 +1,8 @@
 //! Questions to the log of one environment.
 
+use std::path::{Path, PathBuf};
+
+use super::anchors;
 use super::project::Failure;
 use super::settings::Settings;
 use super::stored::{self, Stored};
@@ -7,6 +10,8 @@ use crate::audit::{self, Trust};
 pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, Revealed, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
 pub use crate::state::JudgedPolicy;
+use crate::state::sign::{AllowedSigner, allowed_signers};
+use crate::state::StoreId;
 
 /// Revisions, newest first: all, or those that touched an address that fits the glob.
 pub async fn history(stored: &Stored, glob: Option<&str>) -> Result<Vec<Past>, Box<Diagnostic>> {
@@ -60,9 +65,70 @@ pub async fn blame(stored: &Stored, address: &str) -> Result<Vec<Blame>, Box<Dia
     }
 }
 
-/// Verifies the log of an environment, which may be too damaged to be opened.
-pub async fn verify(settings: &Settings, named: Option<&str>) -> Result<(String, Verification), Failure> {
-    let stored = stored::unread(settings, named)?;
-    let verification = audit::verify_log(&stored.state, &Trust::default()).await;
-    Ok((stored.environment, verification))
+/// What `verify` is told.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyRequest {
+    /// A head that the log has to extend: `43:8d1f…`, `git`, or a file that holds heads.
+    pub since: Option<String>,
+    /// A file of those who may sign, in the form of ssh's `allowed_signers`.
+    pub signers: Option<PathBuf>,
+    /// Where the head is written down if all holds: `git`, or a file.
+    pub anchor: Option<String>,
+}
+
+/// What `verify` found.
+pub struct Verified {
+    pub environment: String,
+    pub verification: Verification,
+    /// The head, as `--since` takes it.
+    pub head: Option<String>,
+    /// Where the head was written down.
+    pub published: Option<String>,
+}
+
+/// Verifies the log of an environment, which may be too damaged to be opened. What this machine and the git notes of the
+/// repository know of it is always compared.
+///
+/// Errors: [`Code::Usage`], [`Code::Unreadable`].
+pub async fn verify(settings: &Settings, named: Option<&str>, request: &VerifyRequest) -> Result<Verified, Failure> {
+    let Stored { state, environment, .. } = stored::unread(settings, named)?;
+    let (entries, damage) = state.entries_that_are_whole().await;
+    let store = entries.first().map(|entry| entry.header.store);
+    let trust = trust(settings, request, store)?;
+    let verification = audit::verify_read(&state, &entries, damage, &trust).await;
+    let mut published = None;
+    if let (Some(to), Some(store), Some(head)) = (&request.anchor, store, verification.head.filter(|_| verification.holds())) {
+        published = Some(anchors::publish(settings, to, &environment, store, head)?);
+    }
+    let head = verification.head.map(audit::written);
+    Ok(Verified { environment, verification, head, published })
+}
+
+fn trust(settings: &Settings, request: &VerifyRequest, store: Option<StoreId>) -> Result<Trust, Box<Diagnostic>> {
+    let signers = request.signers.as_deref().map(|path| read_signers(settings, path)).transpose()?;
+    let mut anchors: Vec<audit::Anchor> = store.and_then(|store| anchors::remembered(settings, store)).into_iter().collect();
+    // Of the notes the newest one; it vouches for those before it.
+    anchors.extend(anchors::in_notes(settings, store).into_iter().take(1));
+    if let Some(since) = &request.since {
+        for anchor in anchors::named(settings, since, store)? {
+            if !anchors.iter().any(|known| (known.number, known.hash) == (anchor.number, anchor.hash)) {
+                anchors.push(anchor);
+            }
+        }
+    }
+    Ok(Trust { signers, anchors })
+}
+
+fn read_signers(settings: &Settings, path: &Path) -> Result<Vec<AllowedSigner>, Box<Diagnostic>> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(settings.dir.join(path))
+        .map_err(|error| Box::new(Code::Unreadable.error(format!("`{shown}` cannot be read: {}", super::files::words(&error)))))?;
+    let signers = allowed_signers(&text).map_err(|line| {
+        let help = "each line names who, and the key: `ci@example.com ssh-ed25519 AAAA…`, as `ssh-keygen -Y verify` takes it";
+        Box::new(Code::Usage.error(format!("`{shown}` line {line} is no signer")).help(help))
+    })?;
+    match signers.is_empty() {
+        true => Err(Box::new(Code::Usage.error(format!("`{shown}` names no ed25519 key that may sign")))),
+        false => Ok(signers),
+    }
 }

@@ -86,7 +86,7 @@ pub fn new(settings: &Settings, out: Option<&Path>) -> Result<Made, Box<Diagnost
 }
 
 /// Whole and synced, or not at all: the name is there only once the text is.
-fn write_new(path: &Path, text: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_new(path: &Path, text: &[u8]) -> std::io::Result<()> {
     let dir = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let name = path.file_name().ok_or(std::io::ErrorKind::InvalidInput)?.to_string_lossy();

@@ -1,5 +1,6 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
+pub mod anchors;
 pub mod apply;
 pub mod audit;
 pub mod author;
@@ -33,6 +34,7 @@ pub mod refresh;
 pub mod rewrite;
 pub mod secrets;
 pub mod settings;
+pub mod signing;
 pub mod sim;
 pub mod stored;
 pub mod stores;

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::anchors;
 use super::author::author;
 use super::project::Failure;
 use super::settings::Settings;
+use super::signing;
 use super::stored::{self, Stored};
 use crate::apply::Journal;
 use crate::model::{Address, Code, Diagnostic, Record, RecordEdge};
@@ -135,6 +137,7 @@ async fn write(
         engine: engine.clone(),
         ..RunHeader::default()
     };
+    signing::ready(settings, state)?;
     let run = state.begin(header).await?;
     let outputs = run.view().outputs.clone();
     let journal = Journal::new(run, settings.world.clone());
@@ -162,5 +165,6 @@ async fn write(
     };
     let revision = journal.finish(revision).await?;
     state.refresh().await?;
+    anchors::remember_state(settings, state);
     Ok(revision)
 }

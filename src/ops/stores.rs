@@ -6,6 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::anchors;
 use super::settings::{Clouds, Settings};
 use super::stored;
 use crate::expand;
@@ -45,7 +46,7 @@ pub fn asked(settings: &Settings, program: &Program, environment: &str) -> Resul
 /// Errors: those of [`State::open`], and of reaching the store.
 pub async fn open(settings: &Settings, program: &Program, environment: &str) -> Result<State, Box<Diagnostic>> {
     let store = store(settings, program, environment)?;
-    State::open(store, &keys(settings), environment, &settings.world).await
+    known(settings, State::open(store, &keys(settings), environment, &settings.world).await?).await
 }
 
 /// As [`open`], not yet read: for audits.
@@ -56,7 +57,13 @@ pub fn unread(settings: &Settings, program: &Program, environment: &str) -> Resu
 
 /// The state that this machine keeps of an environment, whatever a program says: for when there is none that can be read.
 pub async fn open_local(settings: &Settings, environment: &str) -> Result<State, Box<Diagnostic>> {
-    State::open_local(&settings.state_root(), environment, &settings.world).await
+    known(settings, State::open_local(&settings.state_root(), environment, &settings.world).await?).await
+}
+
+/// The state, if it continues what this machine has seen of it before.
+async fn known(settings: &Settings, state: State) -> Result<State, Box<Diagnostic>> {
+    anchors::check(settings, &state).await?;
+    Ok(state)
 }
 
 /// The store of an environment. Nothing is asked of it yet.

@@ -51,6 +51,16 @@ pub struct State {
     watch: Watch,
 }
 
+/// How a log stands to a head that is known from elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Continuation {
+    Extends,
+    /// It ends before.
+    Shorter,
+    /// It has another entry there.
+    Another,
+}
+
 /// What all uses of one log have in common.
 struct Shared {
     store: Arc<dyn Store>,
@@ -323,6 +333,17 @@ impl State {
             view.fold(&entry.header, entry.head(), body);
         }
         Ok(view)
+    }
+
+    /// Whether the log continues a head that is known from elsewhere.
+    pub async fn continues(&self, known: Head) -> Result<Continuation, Box<Diagnostic>> {
+        let found = match self.view.head {
+            None => return Ok(Continuation::Shorter),
+            Some(head) if head.sequence < known.sequence => return Ok(Continuation::Shorter),
+            Some(head) if head.sequence == known.sequence => Some(head),
+            Some(_) => self.shared.read(known.sequence).await?.first().map(Entry::head),
+        };
+        Ok(if found == Some(known) { Continuation::Extends } else { Continuation::Another })
     }
 
     /// Places of the entries about an address, in order: from the index where it fits the log, else from the log.

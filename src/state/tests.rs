@@ -2,7 +2,7 @@
 
 mod kill;
 mod leases;
-mod signing;
+pub(crate) mod signing;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -2,6 +2,9 @@
 //! clock, the random source and the timers of the system.
 
 mod simulated;
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests read their settings from variables")]
+pub(crate) mod tamper;
 
 use std::sync::Arc;
 use std::time::Duration;

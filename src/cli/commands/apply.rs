@@ -429,6 +429,7 @@ fn document(plan: &Plan, applied: Option<&Applied>) -> serde_json::Value {
             "simulated": plan.simulated,
             "run": applied.map(|it| it.run),
             "revision": applied.and_then(|it| it.revision),
+            "head": applied.and_then(|it| it.head.as_deref()),
             "result": outcome.map_or("ok", |it| it.result().word()),
             "done": outcome.map_or(0, |it| it.done.len()),
             "counts": outcome.map(|it| it.counts.iter().map(|(word, number)| (word.to_string(), json!(number))).collect::<serde_json::Map<_, _>>()),

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 use super::Context;
 use super::plan::given;
 use super::stored::{instant, record_text};
-use crate::cli::args::{BlameArgs, DiffArgs, GivenArgs, HistoryArgs, ShowArgs};
+use crate::cli::args::{BlameArgs, DiffArgs, GivenArgs, HistoryArgs, ShowArgs, VerifyArgs};
 use crate::cli::diff;
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
@@ -15,7 +15,7 @@ use crate::cli::progress::clock;
 use crate::cli::report::count;
 use crate::cli::terminal::{Ink, Terminal, columns, spread};
 use crate::model::{Code, Name};
-use crate::ops::audit::{self, Changed, FieldDiff, Finding, JudgedPolicy, OutputDiff};
+use crate::ops::audit::{self, Changed, FieldDiff, Finding, JudgedPolicy, OutputDiff, Verified, VerifyRequest};
 use crate::ops::plan;
 use crate::ops::project::Failure;
 use crate::ops::stored;
@@ -330,19 +330,25 @@ pub async fn blame(context: &Context<'_>, args: &BlameArgs) -> Result<Exit, Fail
     Ok(Exit::Done)
 }
 
-pub async fn verify(context: &Context<'_>) -> Result<Exit, Failure> {
-    let (environment, verification) = audit::verify(context.settings, context.global.env.as_deref()).await?;
+pub async fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, Failure> {
+    let VerifyArgs { since, signers, anchor } = args;
+    let request = VerifyRequest { since: since.clone(), signers: signers.clone(), anchor: anchor.clone() };
+    let verified = audit::verify(context.settings, context.global.env.as_deref(), &request).await?;
+    let Verified { environment, verification, head: anchor, published } = &verified;
     let word = |finding: Finding| match finding {
         Finding::Ok => "ok",
         Finding::Remark => "note",
         Finding::Failed => "FAIL",
     };
     let checks: Vec<Json> = verification.checks.iter().map(|it| {
-        json!({"finding": word(it.finding), "words": it.words, "code": it.diagnostic.as_ref().map(|it| it.code.to_string())})
+        json!({
+            "finding": word(it.finding), "words": it.words, "code": it.diagnostic.as_ref().map(|it| it.code.to_string()),
+            "revisions": it.revisions.as_ref().map(|it| json!({"from": it.start(), "to": it.end()})),
+        })
     }).collect();
     let head = verification.head.map(|head| head.hash.to_string());
     context.output.document(&document("verify", json!({
-        "environment": environment, "holds": verification.holds(), "revisions": verification.revisions, "head": head, "checks": checks,
+        "environment": environment, "holds": verification.holds(), "revisions": verification.revisions, "head": head, "anchor": anchor, "anchored": published, "checks": checks,
     })))?;
     let terminal = context.output.result;
     let mut out = String::new();
@@ -357,7 +363,13 @@ pub async fn verify(context: &Context<'_>) -> Result<Exit, Failure> {
         let help = it.diagnostic.iter().flat_map(|it| it.help.iter().map(|text| format!("help: {text}")));
         facts.chain(help).for_each(|text| out.push_str(&format!("      {}\n", Escaped(&text))));
     }
+    if let Some(anchor) = anchor.as_ref().filter(|_| verification.holds()) {
+        out.push_str(&format!("      {} {anchor}\n", terminal.paint(Ink::Quiet, "head")));
+    }
     context.output.text(&out);
+    if let Some(published) = published {
+        context.output.about(&format!("the head is written down in {}\n", Escaped(published)));
+    }
     let newer = verification.checks.iter().any(|it| it.diagnostic.as_ref().is_some_and(|it| it.code == Code::NewerState));
     Ok(if verification.holds() && !newer { Exit::Done } else { Exit::Failed })
 }

@@ -86,7 +86,7 @@ async fn dispatch(command: Command, context: &Context<'_>) -> Result<Exit, Failu
         Command::History(args) => audit::history(context, &args).await,
         Command::Diff(args) => audit::diff(context, &args).await,
         Command::Blame(args) => audit::blame(context, &args).await,
-        Command::Verify => audit::verify(context).await,
+        Command::Verify(args) => audit::verify(context, &args).await,
         Command::Sim(args) => sim::run(context, &args).await,
     }
 }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::model::{Action, Code, Digest, Origin, Plan, Span, Value};
 use crate::plan::tests::world::*;
+use crate::world::tamper;
 
 fn digest(value: &Value) -> Digest {
     Digest::of(value.as_text().unwrap_or_default().as_bytes())
@@ -97,6 +98,27 @@ fn cut_and_flipped_bytes_are_an_error_or_the_same_effects() {
             assert!(file.plan.changes.iter().zip(&plan.changes).all(|(a, b)| a.action == b.action));
         }
     }
+}
+
+/// As somebody would make them who has the key that seals plan files: the seal is tried by the tests of `state`.
+#[test]
+fn an_edited_plan_is_refused_or_has_the_effects_that_were_approved() {
+    let (world, plan) = rich();
+    let bytes = encode(&plan, &sources()).unwrap();
+    let effects = |plan: &Plan| -> Vec<_> { plan.changes.iter().map(|it| (it.address.clone(), it.action.clone())).collect() };
+    let mut refused = 0;
+    let seeds = tamper::seeds(1500);
+    for seed in seeds.clone() {
+        let edited = tamper::edited(&bytes, &mut tamper::Dice::of(seed));
+        match decode(&edited, &world.schemas, &digest) {
+            Err(_) => refused += 1,
+            Ok(file) => {
+                assert_eq!(file.plan.effects, plan.effects, "TAMPER_SEED={seed}: only what is shown may differ");
+                assert!(effects(&file.plan) == effects(&plan), "TAMPER_SEED={seed}: another plan would be applied");
+            }
+        }
+    }
+    assert!(refused * 2 > seeds.count(), "{refused} were refused");
 }
 
 #[test]

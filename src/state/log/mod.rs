@@ -34,6 +34,16 @@ pub fn signature_of(entry: &Entry) -> Option<HeadSignature> {
     (entry.header.kind == "signature").then(|| wire::parse::<wire::RawSignature<'_>>(&entry.body))?.ok()?.signature().ok()
 }
 
+/// The one form that a change of the signers has in the log.
+#[cfg(test)]
+pub(crate) fn signer_bytes(change: &SignerChange) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut object = Object::new(&mut out);
+    wire::write_signer(&mut object, change);
+    object.end();
+    out
+}
+
 /// The one form that a signature has in the log.
 pub fn signature_bytes(signature: &HeadSignature) -> Vec<u8> {
     let mut out = Vec::with_capacity(400);

@@ -605,7 +605,7 @@ pub(in crate::state) fn write_signature(object: &mut Object<'_>, it: &HeadSignat
     object.text("signature", &it.signature.to_string());
 }
 
-fn write_signer(object: &mut Object<'_>, change: &SignerChange) {
+pub(in crate::state) fn write_signer(object: &mut Object<'_>, change: &SignerChange) {
     object.text("action", signer_word(change.action));
     object.maybe_text("by", change.by.map(|(key, _)| key.to_string()).as_deref());
     object.text("key", &change.key.to_string());
