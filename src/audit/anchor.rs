@@ -3,6 +3,9 @@
 use crate::model::Digest;
 use crate::state::contract::Head;
 
+/// [`Anchor::from`] for what this machine remembers of a store: that a log extends it is not worth a line.
+pub const THIS_MACHINE: &str = "this machine";
+
 /// A head that somebody wrote down elsewhere.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Anchor {

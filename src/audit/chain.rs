@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use rayon::prelude::*;
 
-use super::anchor::Anchor;
+use super::anchor::{Anchor, THIS_MACHINE};
 use super::verify::{Finding, Verification};
 use crate::model::Digest;
 use crate::state::contract::{Entry, FORMAT, Head, Sequence};
@@ -269,8 +269,10 @@ impl<'e> Chain<'e> {
             let by_revision = revision.is_some_and(|at| self.hashes[*at] == anchor.hash);
             let (number, from) = (anchor.number, &anchor.from);
             if by_entry || by_revision {
-                let what = if by_entry { "entry" } else { "revision" };
-                result.add(Finding::Ok, format!("extends {what} {number}, known from {from}"));
+                if from != THIS_MACHINE {
+                    let what = if by_entry { "entry" } else { "revision" };
+                    result.add(Finding::Ok, format!("extends {what} {number}, known from {from}"));
+                }
                 continue;
             }
             let last = self.revisions().max(1);

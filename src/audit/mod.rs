@@ -14,7 +14,7 @@ mod tests;
 
 pub use crate::state::log::Revealed;
 pub use crate::state::sign::AllowedSigner;
-pub use anchor::{Anchor, written};
+pub use anchor::{Anchor, THIS_MACHINE, written};
 pub use blame::{Blame, blame};
 pub use chain::Trust;
 pub use changes::{CallMade, Changed, FieldDiff, OutputDiff, RevisionDetail, diff, show};

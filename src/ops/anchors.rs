@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::files::{words, write_whole};
 use super::settings::Settings;
-use crate::audit::{Anchor, written};
+use crate::audit::{Anchor, THIS_MACHINE, written};
 use crate::model::{Code, Diagnostic};
 use crate::state::{Continuation, Head, State, StoreId};
 
@@ -40,7 +40,7 @@ pub fn memory_file(settings: &Settings, store: StoreId) -> Option<PathBuf> {
 pub fn remembered(settings: &Settings, store: StoreId) -> Option<Anchor> {
     let path = memory_file(settings, store)?;
     let text = std::fs::read_to_string(&path).ok().filter(|text| text.len() < 1024)?;
-    Anchor::parse(text.lines().next()?, "this machine")
+    Anchor::parse(text.lines().next()?, THIS_MACHINE)
 }
 
 /// Compares a state that was just opened with what this machine remembers of it, and remembers it as it is now.
@@ -140,7 +140,9 @@ pub fn named(settings: &Settings, text: &str, store: Option<StoreId>) -> Result<
     let path = settings.dir.join(text);
     let read = std::fs::read_to_string(&path).map_err(|error| {
         let said = format!("`{text}` is no anchor, and no file that can be read: {}", words(&error));
-        Box::new(Code::Usage.error(said).help("write `NUMBER:HASH` as `stackwright verify` prints it, `git`, or the name of a file"))
+        Box::new(
+            Code::Usage.error(said).help("write `NUMBER:HASH` as `stackwright verify` prints it, `git`, or the name of a file"),
+        )
     })?;
     let found = lines(&read, store, text);
     match found.is_empty() {

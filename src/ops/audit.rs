@@ -10,8 +10,8 @@ use crate::audit::{self, Trust};
 pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, Revealed, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
 pub use crate::state::JudgedPolicy;
-use crate::state::sign::{AllowedSigner, allowed_signers};
 use crate::state::StoreId;
+use crate::state::sign::{AllowedSigner, allowed_signers};
 
 /// Revisions, newest first: all, or those that touched an address that fits the glob.
 pub async fn history(stored: &Stored, glob: Option<&str>) -> Result<Vec<Past>, Box<Diagnostic>> {
@@ -121,8 +121,9 @@ fn trust(settings: &Settings, request: &VerifyRequest, store: Option<StoreId>) -
 
 fn read_signers(settings: &Settings, path: &Path) -> Result<Vec<AllowedSigner>, Box<Diagnostic>> {
     let shown = path.display();
-    let text = std::fs::read_to_string(settings.dir.join(path))
-        .map_err(|error| Box::new(Code::Unreadable.error(format!("`{shown}` cannot be read: {}", super::files::words(&error)))))?;
+    let text = std::fs::read_to_string(settings.dir.join(path)).map_err(|error| {
+        Box::new(Code::Unreadable.error(format!("`{shown}` cannot be read: {}", super::files::words(&error))))
+    })?;
     let signers = allowed_signers(&text).map_err(|line| {
         let help = "each line names who, and the key: `ci@example.com ssh-ed25519 AAAA…`, as `ssh-keygen -Y verify` takes it";
         Box::new(Code::Usage.error(format!("`{shown}` line {line} is no signer")).help(help))

@@ -290,7 +290,8 @@ pub fn new(settings: &Settings, out: Option<&Path>) -> Result<Made, Box<Diagnost
     })?;
     let line = format!("{public} {comment}");
     let beside = PathBuf::from(format!("{}.pub", path.display()));
-    super::files::write_whole(&beside, format!("{}\n", line.trim_end()).as_bytes(), 0o644)
-        .map_err(|error| Box::new(Code::Unreadable.error(format!("`{}` cannot be written: {}", beside.display(), words(&error)))))?;
+    super::files::write_whole(&beside, format!("{}\n", line.trim_end()).as_bytes(), 0o644).map_err(|error| {
+        Box::new(Code::Unreadable.error(format!("`{}` cannot be written: {}", beside.display(), words(&error))))
+    })?;
     Ok(Made { public: line.trim_end().to_owned(), fingerprint: public.fingerprint(), path })
 }

@@ -25,6 +25,9 @@ fn transcripts_are_what_is_printed() {
     for (name, value) in [("COLUMNS", "100"), ("LANG", "C.UTF-8"), ("LC_ALL", "C.UTF-8"), ("CI", ""), ("USER", "ada")] {
         cases.env(name, value);
     }
+    // What this machine remembers of states is none of a test's business.
+    let cache = tempfile::tempdir().expect("a directory can be made");
+    cases.env("STACKWRIGHT_CACHE_DIR", cache.path().display().to_string());
     cases.case("fixtures/cli/*.md");
 }
 

@@ -340,12 +340,16 @@ pub async fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, Fa
         Finding::Remark => "note",
         Finding::Failed => "FAIL",
     };
-    let checks: Vec<Json> = verification.checks.iter().map(|it| {
-        json!({
-            "finding": word(it.finding), "words": it.words, "code": it.diagnostic.as_ref().map(|it| it.code.to_string()),
-            "revisions": it.revisions.as_ref().map(|it| json!({"from": it.start(), "to": it.end()})),
+    let checks: Vec<Json> = verification
+        .checks
+        .iter()
+        .map(|it| {
+            json!({
+                "finding": word(it.finding), "words": it.words, "code": it.diagnostic.as_ref().map(|it| it.code.to_string()),
+                "revisions": it.revisions.as_ref().map(|it| json!({"from": it.start(), "to": it.end()})),
+            })
         })
-    }).collect();
+        .collect();
     let head = verification.head.map(|head| head.hash.to_string());
     context.output.document(&document("verify", json!({
         "environment": environment, "holds": verification.holds(), "revisions": verification.revisions, "head": head, "anchor": anchor, "anchored": published, "checks": checks,
