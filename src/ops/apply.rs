@@ -181,7 +181,7 @@ pub async fn make(
     let header = header(request, addresses.into_iter().collect(), Some(plan), plan.changes.len() as u32);
     let Some(run) = begin(workspace, header, request).await? else {
         let outcome = Outcome { interrupted: true, ..Outcome::default() };
-        return Ok(Applied { outcome, run: 0, revision: None });
+        return Ok(Applied { outcome, run: 0, revision: None, head: None });
     };
     let journal = Journal::new(run.clone(), workspace.settings.world.clone());
     let store = run.view().store_id().map(|id| id.to_string()).unwrap_or_default();
