@@ -432,6 +432,12 @@ pub enum StateCommand {
     },
     /// Throw the derived view away and make it again from the log
     Rebuild,
+    /// Seal every secret that state holds under the current data key; history keeps what it has
+    Rewrap {
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, Write};
 
+use zeroize::Zeroizing;
+
 use super::output::Output;
 
 /// What somebody answered.
@@ -30,6 +32,22 @@ pub fn yes_no_details(question: &str) -> Answer {
 /// Whether somebody types exactly that text.
 pub fn typed(question: &str, expected: &str) -> bool {
     line(&format!("{question}: ")).is_some_and(|line| line.trim() == expected)
+}
+
+/// What somebody types without it being shown. `None` at the end of the input, where nothing was typed, or where the terminal cannot
+/// keep it to itself.
+pub fn hidden(question: &str) -> Option<Zeroizing<String>> {
+    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+    let stdin = std::io::stdin();
+    let before = tcgetattr(&stdin).ok()?;
+    let mut quiet = before.clone();
+    quiet.local_modes.remove(LocalModes::ECHO);
+    quiet.local_modes.insert(LocalModes::ECHONL);
+    tcsetattr(&stdin, OptionalActions::Flush, &quiet).ok()?;
+    let typed = line(&format!("{question}: ")).map(Zeroizing::new);
+    let _ = tcsetattr(&stdin, OptionalActions::Now, &before);
+    let typed = Zeroizing::new(typed?.trim_end_matches(['\r', '\n']).to_owned());
+    (!typed.is_empty()).then_some(typed)
 }
 
 fn line(prompt: &str) -> Option<String> {

@@ -57,11 +57,11 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Exit {
     let Cli { global, command } = cli;
     let output = Output::new(&global, variable);
-    let settings = settings(&global);
+    let settings = settings(&global, &output);
     commands::run(command, &global, &settings, &output)
 }
 
-fn settings(global: &Global) -> Settings {
+fn settings(global: &Global, output: &Output) -> Settings {
     Settings {
         dir: absolute(&global.dir),
         clouds: match &global.sim {
@@ -72,6 +72,7 @@ fn settings(global: &Global) -> Settings {
         world: World::real(),
         variable: Arc::new(variable),
         variables: Arc::new(variables),
+        ask: ask::can_ask(output).then(|| Arc::new(ask::hidden) as crate::ops::settings::Ask),
         parallel: None,
     }
 }

@@ -35,6 +35,9 @@ fn commit(settings: &Settings) -> Option<String> {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.arg("-C").arg(&settings.dir).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
+        for variable in crate::state::keys::VARIABLES {
+            command.env_remove(variable);
+        }
         // What git is asked must not depend on what somebody's configuration runs.
         let output = command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").output().ok()?;
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())

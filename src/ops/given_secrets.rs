@@ -255,6 +255,9 @@ fn run(name: &str, command: &[String], settings: &Settings) -> Result<Zeroizing<
     for (variable, _) in (settings.variables)("STACK_SECRET_") {
         child.env_remove(variable);
     }
+    for variable in crate::state::keys::VARIABLES {
+        child.env_remove(variable);
+    }
     let mut child = child.spawn().map_err(|error| refuse(format!("cannot be started: {}", words(&error))))?;
     let stdout = child.stdout.take().expect("it is piped");
     let (sender, output) = mpsc::channel();
@@ -313,6 +316,7 @@ mod tests {
             world: World::real(),
             variable: Arc::new(move |name| one.iter().find(|(it, _)| it == name).map(|(_, value)| value.clone())),
             variables: Arc::new(move |begin| all.iter().filter(|(name, _)| name.starts_with(begin)).cloned().collect()),
+            ask: None,
             parallel: None,
         }
     }

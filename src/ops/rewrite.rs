@@ -108,6 +108,36 @@ fn places(
     Ok(places)
 }
 
+/// Seals every secret that state holds under the current data key, by new entries. History keeps its ciphertext.
+///
+/// Errors: [`Code::OutcomeUnknown`] where a call is still without an answer, or something is still to be destroyed;
+/// [`Code::Locked`], [`Code::NoKey`].
+pub async fn rewrap(settings: &Settings, named: Option<&str>, reason: &str) -> Result<Rewritten, Failure> {
+    let mut stored = stored::open(settings, named).await?;
+    let view = stored.state.view();
+    if let Some(address) = view.deposed.keys().next() {
+        let text = format!("an object of `{address}` is still to be destroyed, after its replacement; nothing was changed");
+        return Err(Box::new(Code::OutcomeUnknown.error(text).help("`stackwright apply` destroys it; then rewrap")).into());
+    }
+    let holds = |record: &Record| {
+        let fields = record.inputs.values().chain(record.computed.values());
+        fields.chain(&record.replace_on).any(crate::model::Value::has_secret)
+    };
+    // All addresses are leased, so that nothing is sealed under the former key meanwhile.
+    let all: BTreeSet<Address> =
+        view.records.keys().cloned().chain(view.open.values().map(|it| it.intent.address.clone())).collect();
+    let records: Vec<Arc<Record>> = view.records.values().filter(|record| holds(record)).cloned().collect();
+    let done: Vec<_> = records.iter().map(|record| (record.address.clone(), None)).collect();
+    let writes = records.into_iter().map(RecordWrite::Put).collect();
+    let revision = write(settings, &mut stored.state, "state rewrap", "rewrap", all, writes, done.len(), reason).await?;
+    // What is derived from the log held the former ciphertext.
+    stored.state.rebuild().await?;
+    Ok(Rewritten { stack: stored.stack, environment: stored.environment, done, revision })
+}
+
+/// How many records an entry holds where they have nothing to do with one another.
+const BATCH: usize = 512;
+
 #[allow(clippy::too_many_arguments, reason = "one run of one entry: what it is called, what it writes and why")]
 async fn write(
     settings: &Settings,
@@ -141,7 +171,15 @@ async fn write(
     let run = state.begin(header).await?;
     let outputs = run.view().outputs.clone();
     let journal = Journal::new(run, settings.world.clone());
-    journal.record(Write { action: action.into(), writes, causes: BTreeMap::new(), reason: Some(reason.to_owned()) }).await?;
+    let record = |writes| Write { action: action.into(), writes, causes: BTreeMap::new(), reason: Some(reason.to_owned()) };
+    match action {
+        "rewrap" => {
+            for writes in writes.chunks(BATCH) {
+                journal.record(record(writes.to_vec())).await?;
+            }
+        }
+        _ => drop(journal.record(record(writes)).await?),
+    }
     let revision = Revision {
         number: 0,
         run: 0,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::connections::Sandbox;
 use crate::providers::contract::Transport;
+pub use crate::state::keys::Ask;
 use crate::world::World;
 
 /// Which clouds the providers speak to.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub variable: Arc<dyn Fn(&str) -> Option<String> + Send + Sync>,
     /// All variables of the environment whose names begin so, ordered by name.
     pub variables: Arc<dyn Fn(&str) -> Vec<(String, String)> + Send + Sync>,
+    /// Asks a person for a passphrase, where there is one.
+    pub ask: Option<Ask>,
     /// Calls at once, for each provider, where somebody said so.
     pub parallel: Option<u32>,
 }

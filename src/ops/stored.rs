@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::environment;
+use super::keys;
 use super::project::{self, Failure};
 use super::settings::Settings;
 use super::stores;
@@ -18,6 +19,8 @@ pub struct Stored {
     pub stack: String,
     pub environment: String,
     pub state: State,
+    /// Who is to have the state's key, as the stack's `encryption` says it: recipients by name.
+    pub declared: BTreeMap<String, String>,
 }
 
 /// Opens the state of the named environment, else of the only one that the program has, else of the only one that has state.
@@ -29,11 +32,10 @@ pub async fn open(settings: &Settings, named: Option<&str>) -> Result<Stored, Fa
         Some(program) => stores::open(settings, program, &found.environment).await.map_err(|error| found.fail(error))?,
         None => stores::open_local(settings, &found.environment).await?,
     };
-    if let Some(unknown) = found.unknown.filter(|_| state.view().head.is_none()) {
-        return Err(unknown.into());
+    if let Some(unknown) = found.unknown.as_ref().filter(|_| state.view().head.is_none()) {
+        return Err(unknown.clone().into());
     }
-    let stack = found.program.map_or_else(String::new, |program| program.stack.name.to_string());
-    Ok(Stored { stack, environment: found.environment, state })
+    found.stored(settings, state)
 }
 
 /// As [`open`], with a state that was not yet read: for audits.
@@ -43,11 +45,16 @@ pub fn unread(settings: &Settings, named: Option<&str>) -> Result<Stored, Failur
         Some(program) => stores::unread(settings, program, &found.environment).map_err(|error| found.fail(error))?,
         None => {
             let store = State::local_store(&settings.state_root(), &found.environment)?;
-            State::unread(store, &settings.state_root(), &found.environment, &settings.world)
+            State::unread(store, keys::sources(settings, None)?, &found.environment, &settings.world)
         }
     };
-    let stack = found.program.map_or_else(String::new, |program| program.stack.name.to_string());
-    Ok(Stored { stack, environment: found.environment, state })
+    found.stored(settings, state)
+}
+
+/// As [`open`], with what the log says of keys and no more: it may be that no key is here.
+pub async fn open_keys(settings: &Settings, named: Option<&str>) -> Result<Stored, Failure> {
+    let stored = unread(settings, named)?;
+    Ok(Stored { state: stored.state.with_keys_only().await?, ..stored })
 }
 
 /// Which state is meant.
@@ -61,6 +68,17 @@ struct Found {
 }
 
 impl Found {
+    fn stored(self, settings: &Settings, state: State) -> Result<Stored, Failure> {
+        let declared = self
+            .program
+            .as_deref()
+            .map(|it| keys::declared(settings, it, &self.environment))
+            .transpose()
+            .map_err(|error| self.fail(error))?;
+        let stack = self.program.map_or_else(String::new, |program| program.stack.name.to_string());
+        Ok(Stored { stack, environment: self.environment, state, declared: declared.unwrap_or_default() })
+    }
+
     fn fail(&self, error: Box<Diagnostic>) -> Failure {
         Failure::new(vec![*error], self.sources.clone())
     }

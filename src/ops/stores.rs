@@ -3,10 +3,10 @@
 //! Every command that opens a state does it here. Under `--sim` state is kept on this machine, apart from the real one; under
 //! `--sim=URL`, whose clouds several machines may share, the stack's own store keeps it, under a name that no real state has.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::anchors;
+use super::keys;
 use super::settings::{Clouds, Settings};
 use super::stored;
 use crate::expand;
@@ -46,18 +46,23 @@ pub fn asked(settings: &Settings, program: &Program, environment: &str) -> Resul
 /// Errors: those of [`State::open`], and of reaching the store.
 pub async fn open(settings: &Settings, program: &Program, environment: &str) -> Result<State, Box<Diagnostic>> {
     let store = store(settings, program, environment)?;
-    known(settings, State::open(store, &keys(settings), environment, &settings.world).await?).await
+    known(
+        settings,
+        State::open(store, keys::sources(settings, Some((program, environment)))?, environment, &settings.world).await?,
+    )
+    .await
 }
 
 /// As [`open`], not yet read: for audits.
 pub fn unread(settings: &Settings, program: &Program, environment: &str) -> Result<State, Box<Diagnostic>> {
     let store = store(settings, program, environment)?;
-    Ok(State::unread(store, &keys(settings), environment, &settings.world))
+    Ok(State::unread(store, keys::sources(settings, Some((program, environment)))?, environment, &settings.world))
 }
 
 /// The state that this machine keeps of an environment, whatever a program says: for when there is none that can be read.
 pub async fn open_local(settings: &Settings, environment: &str) -> Result<State, Box<Diagnostic>> {
-    known(settings, State::open_local(&settings.state_root(), environment, &settings.world).await?).await
+    let store = State::local_store(&settings.state_root(), environment)?;
+    known(settings, State::open(store, keys::sources(settings, None)?, environment, &settings.world).await?).await
 }
 
 /// The state, if it continues what this machine has seen of it before.
@@ -80,9 +85,4 @@ pub fn store(settings: &Settings, program: &Program, environment: &str) -> Resul
 /// Whether this machine keeps a state of that environment.
 pub fn is_here(settings: &Settings, environment: &str) -> bool {
     stored::environments_with_state(settings).iter().any(|it| it == environment)
-}
-
-/// Where the key is that seals secrets.
-fn keys(settings: &Settings) -> PathBuf {
-    settings.state_root()
 }

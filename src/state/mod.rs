@@ -38,7 +38,9 @@ use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
 use crate::model::{Code, Diagnostic, Digest, Value};
 use crate::world::World;
 use contract::{Entry, Snapshot};
-use crypt::{KeyRing, Vault};
+use crypt::ring::KeyRing;
+use crypt::sources::KeySources;
+use crypt::vault::Vault;
 use sign::SigningKey;
 use store::embedded::Embedded;
 use store::memory::Memory;
@@ -75,10 +77,15 @@ struct Shared {
 
 impl State {
     /// Opens the state of `environment` that `store` keeps, reading only; where nothing was ever applied the view is empty, and
-    /// nothing is made. The key that seals secrets is the file `key` in `keys`.
+    /// nothing is made. Secrets open with what `keys` have; a path stands for the file `key` in that directory alone.
     ///
     /// Errors: [`Code::NewerState`], [`Code::DamagedState`], [`Code::StateUnavailable`], [`Code::NoKey`].
-    pub async fn open(store: Arc<dyn Store>, keys: &Path, environment: &str, world: &World) -> Result<State, Box<Diagnostic>> {
+    pub async fn open(
+        store: Arc<dyn Store>,
+        keys: impl Into<KeySources>,
+        environment: &str,
+        world: &World,
+    ) -> Result<State, Box<Diagnostic>> {
         State::load(State::unread(store, keys, environment, world).shared).await
     }
 
@@ -105,15 +112,7 @@ impl State {
 
     /// A state over a store that holds nothing yet, with a key in memory.
     pub fn empty(store: Arc<dyn Store>, environment: &str, world: &World) -> State {
-        let shared = Shared {
-            store,
-            ring: Arc::new(KeyRing::memory(world)),
-            environment: environment.to_owned(),
-            world: world.clone(),
-            signing: OnceLock::new(),
-            snapshot_at: AtomicU64::new(0),
-        };
-        State::seen(Arc::new(shared), View::default())
+        State::seen(Shared::of(store, KeySources::memory(), environment, world), View::default())
     }
 
     /// Revisions of this process are signed with that key from now on. The first key that is given stays.
@@ -159,16 +158,31 @@ impl State {
     }
 
     /// As [`State::open`], not yet read: for audits, which want to say what is wrong with the log. The view is empty.
-    pub fn unread(store: Arc<dyn Store>, keys: &Path, environment: &str, world: &World) -> State {
-        let shared = Shared {
-            store,
-            ring: Arc::new(KeyRing::at(keys, world)),
-            environment: environment.to_owned(),
-            world: world.clone(),
-            signing: OnceLock::new(),
-            snapshot_at: AtomicU64::new(0),
-        };
-        State::seen(Arc::new(shared), View::default())
+    pub fn unread(store: Arc<dyn Store>, keys: impl Into<KeySources>, environment: &str, world: &World) -> State {
+        State::seen(Shared::of(store, keys.into(), environment, world), View::default())
+    }
+
+    /// The same with what the log says of keys and no more, which needs no key.
+    ///
+    /// Errors: those of reading the log.
+    pub async fn with_keys_only(mut self) -> Result<State, Box<Diagnostic>> {
+        let entries = self.shared.read(1).await?;
+        let mut view = View::default();
+        self.shared.learn_ahead(&view, &entries);
+        for entry in &entries {
+            match is_about_keys(entry) {
+                true => {
+                    let body =
+                        log::wire::decode(&entry.header.kind, &entry.body, &view, &mut Reading::new(Wire::inside_sealed()))
+                            .map_err(|error| self.shared.unreadable(&error, entry))?;
+                    self.shared.fold_one(&mut view, entry, body)?;
+                }
+                false => view.revision = log::revision_of(entry).map_or(view.revision, |revision| revision.number),
+            }
+            view.head = Some(entry.head());
+        }
+        self.view = Arc::new(view);
+        Ok(self)
     }
 
     async fn load(shared: Arc<Shared>) -> Result<State, Box<Diagnostic>> {
@@ -186,6 +200,8 @@ impl State {
             }
         }
         let entries = shared.read(1).await?;
+        // A snapshot that is not believed has said nothing of keys either.
+        shared.ring.forget();
         let view = shared.fold(View::default(), &entries)?;
         Ok(State::seen(shared, view))
     }
@@ -263,20 +279,25 @@ impl State {
         run::release(self, run, who, reason).await
     }
 
-    /// Encrypts bytes (a plan file) under the state's key, bound to `label` and this environment; the key is made if there is none.
+    /// Encrypts bytes (a plan file) under the state's current key, bound to `label` and this environment; the key is made if there
+    /// is none.
+    ///
+    /// Errors: [`Code::NoKey`], [`Code::StateUnavailable`].
     pub fn seal_blob(&self, label: &str, plain: &[u8]) -> Result<Vec<u8>, Box<Diagnostic>> {
-        self.shared.vault(BLOB_STORE).seal_blob(label, plain).map_err(|error| words::store(&error))
+        self.shared.vault(BLOB_STORE).seal_blob(label, plain).map_err(|error| words::key(&error))
     }
 
-    /// What [`State::seal_blob`] made, if it is unaltered.
+    /// What [`State::seal_blob`] made, if it is unaltered, under whichever key of this state. From here on [`State::digester`] works
+    /// under that key, so that what the bytes say of secrets can be compared.
     ///
-    /// Errors: [`Code::NoKey`]; [`Code::DamagedPlan`] where the bytes are not what this key sealed under this label.
+    /// Errors: [`Code::NoKey`]; [`Code::DamagedPlan`] where the bytes are not what a key of this state sealed under this label.
     pub fn open_blob(&self, label: &str, sealed: &[u8]) -> Result<Vec<u8>, Box<Diagnostic>> {
-        let opened = self.shared.vault(BLOB_STORE).open_blob(label, sealed).map_err(|error| words::store(&error))?;
-        match opened {
-            None => Err(self.shared.with_key_facts(None, |facts| words::unwritable(&WireError::NoKey, facts))),
-            Some(Ok(plain)) => Ok(plain.to_vec()),
-            Some(Err(_)) => Err(Box::new(
+        match self.shared.vault(BLOB_STORE).open_blob(label, sealed).map_err(|error| words::key(&error))? {
+            Some((plain, key)) => {
+                self.shared.ring.work_with_plan_of(key);
+                Ok(plain.to_vec())
+            }
+            None => Err(Box::new(
                 Code::DamagedPlan
                     .error("this was altered, or sealed for another environment or under another key")
                     .note("nothing was changed")
@@ -285,20 +306,15 @@ impl State {
         }
     }
 
-    /// What gives keyed digests of secret values, for plans: equal for equal values, under this state root's key. The key is made
-    /// when the first digest is asked for and there is none; where it cannot be, digests hold for this process alone, so that a
-    /// plan made with them fits nowhere else.
+    /// What gives keyed digests of secret values, for plans: equal for equal values, under this state's key. The key is made when the
+    /// first digest is asked for and there is none; where it cannot be, digests hold for this process alone, so that a plan made
+    /// with them fits nowhere else.
     pub fn digester(&self) -> Arc<dyn Fn(&Value) -> Digest + Send + Sync> {
         let shared = self.shared.clone();
         let keys = OnceLock::new();
         Arc::new(move |value| {
-            let keys = keys.get_or_init(|| {
-                shared.ring.get_or_make().unwrap_or_else(|_| {
-                    let mut secret = [0; 32];
-                    shared.world.random.fill(&mut secret);
-                    Arc::new(crypt::Keys::derive(&secret))
-                })
-            });
+            let alone = || Arc::new(crypt::Keys::random(&shared.world));
+            let keys = keys.get_or_init(|| shared.ring.digesting().unwrap_or_else(|_| alone()));
             let mut bytes = Vec::new();
             let wire = Wire { origins: false, ..Wire::inside_sealed() };
             match wire.write_value(&mut bytes, Context::NONE, value) {
@@ -326,11 +342,12 @@ impl State {
         let vault = self.shared.vault(first.header.store);
         let mut reading = Reading::new(Wire::sealed(&vault));
         let mut view = View::default();
+        self.shared.learn_ahead(&view, entries);
         for entry in entries {
             let body = log::wire::decode(&entry.header.kind, &entry.body, &view, &mut reading)
-                .map_err(|error| self.shared.unreadable(&error, entry, &view))?;
+                .map_err(|error| self.shared.unreadable(&error, entry))?;
             watch(&view, entry, &body);
-            view.fold(&entry.header, entry.head(), body);
+            self.shared.fold_one(&mut view, entry, body)?;
         }
         Ok(view)
     }
@@ -438,12 +455,22 @@ impl Sealer for Blind {
     }
 }
 
+fn is_about_keys(entry: &Entry) -> bool {
+    matches!(entry.header.kind.as_str(), "genesis" | "key")
+}
+
 /// Blobs outlive a store that is yet to be made, and are bound to their environment and label alone.
 const BLOB_STORE: StoreId = StoreId([0; 16]);
 
 impl Shared {
+    fn of(store: Arc<dyn Store>, keys: KeySources, environment: &str, world: &World) -> Arc<Shared> {
+        let ring = Arc::new(KeyRing::of(keys, environment, world));
+        let (environment, world, signing) = (environment.to_owned(), world.clone(), OnceLock::new());
+        Arc::new(Shared { store, ring, environment, world, signing, snapshot_at: AtomicU64::new(0) })
+    }
+
     fn vault(&self, store: StoreId) -> Vault {
-        Vault { ring: self.ring.clone(), environment: self.environment.clone(), store }
+        Vault { ring: self.ring.clone(), environment: self.environment.clone(), store, begun: None }
     }
 
     /// Puts this process's signature on changes of the signers, in the place where they will stand.
@@ -488,6 +515,8 @@ impl Shared {
     fn trusted(&self, snapshot: &Snapshot, entry: Option<&Entry>) -> Option<View> {
         let entry = entry.filter(|entry| entry.head() == snapshot.head)?;
         let vault = self.vault(entry.header.store);
+        let book = view::snapshot::book(&snapshot.bytes).ok()?;
+        self.ring.learn(entry.header.store, snapshot.head.sequence, &Arc::new(book));
         view::snapshot::read(snapshot.head, &snapshot.bytes, Wire::sealed(&vault)).ok()
     }
 
@@ -495,9 +524,11 @@ impl Shared {
         let Some(first) = entries.first() else { return Ok(view) };
         let vault = self.vault(first.header.store);
         let mut reading = Reading::new(Wire::sealed(&vault));
+        self.learn_ahead(&view, entries);
         for entry in entries {
-            let folded = view.fold_entry(entry, &mut reading);
-            folded.map_err(|error| self.unreadable(&error, entry, &view))?;
+            let body = log::wire::decode(&entry.header.kind, &entry.body, &view, &mut reading)
+                .map_err(|error| self.unreadable(&error, entry))?;
+            self.fold_one(&mut view, entry, body)?;
         }
         if view.genesis.as_ref().is_some_and(|genesis| genesis.environment != self.environment) {
             let what = "this is the state of another environment".into();
@@ -519,20 +550,46 @@ impl Shared {
         })
     }
 
-    fn unreadable(&self, error: &WireError, entry: &Entry, view: &View) -> Box<Diagnostic> {
-        let wanted = view.genesis.as_ref().map(|genesis| &*genesis.key);
-        self.with_key_facts(wanted, |facts| words::entry(error, entry.header.sequence, facts))
+    /// What the entries say of keys, before any of them is read: a key may be wrapped for somebody long after it was first used.
+    /// Whether to believe it is seen when they are folded.
+    fn learn_ahead(&self, view: &View, entries: &[Entry]) {
+        let Some(last) = entries.iter().rfind(|entry| is_about_keys(entry)) else { return };
+        let mut ahead = View { keys: view.keys.clone(), ..View::default() };
+        let mut reading = Reading::new(Wire::inside_sealed());
+        for entry in entries.iter().filter(|entry| is_about_keys(entry)) {
+            // What cannot be read is said when it is folded.
+            if let Ok(body) = log::wire::decode(&entry.header.kind, &entry.body, &View::default(), &mut reading) {
+                ahead.fold(&entry.header, entry.head(), body);
+            }
+        }
+        self.ring.learn(last.header.store, last.header.sequence, &ahead.keys);
     }
 
-    fn with_key_facts(
-        &self,
-        wanted: Option<&str>,
-        words: impl FnOnce(&words::KeyFacts<'_>) -> Box<Diagnostic>,
-    ) -> Box<Diagnostic> {
-        let path = self.ring.path();
-        match self.ring.get() {
-            Err(error) => words::store(&error),
-            Ok(keys) => words(&words::KeyFacts { path: path.as_deref(), wanted, found: keys.map(|keys| keys.id()) }),
+    /// One entry more; what it says of keys is known before the next one is read.
+    fn fold_one(&self, view: &mut View, entry: &Entry, body: Body) -> Result<(), Box<Diagnostic>> {
+        if let Body::Key(change) = &body {
+            self.ring.check(&view.keys, &entry.header, change).map_err(|error| words::store(&error))?;
+        }
+        view.fold(&entry.header, entry.head(), body);
+        if is_about_keys(entry) {
+            self.ring.learn(entry.header.store, entry.header.sequence, &view.keys);
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, error: &WireError, entry: &Entry) -> Box<Diagnostic> {
+        match (error, self.ring.last_error()) {
+            (WireError::NoKey, Some(error)) => words::key(&error),
+            _ => {
+                words::store(&StoreError::Damaged { place: format!("entry {}", entry.header.sequence), what: error.to_string() })
+            }
+        }
+    }
+
+    fn unwritable(&self, error: &WireError) -> Box<Diagnostic> {
+        match (error, self.ring.last_error()) {
+            (WireError::NoKey, Some(error)) => words::key(&error),
+            (other, _) => words::store(&StoreError::Misuse(other.to_string())),
         }
     }
 

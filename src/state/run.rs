@@ -15,8 +15,11 @@ pub(super) use begin::{begin, release};
 
 use self::heart::Heart;
 use super::contract::{Entry, FORMAT, Head, Header, Hold, Sequence, StoreError, StoreId};
+use super::crypt::vault::Vault;
+use super::log::key::{KeyChange, KeyId};
 use super::log::wire::{decode, encode};
 use super::log::{Body, Revision};
+use super::view::keys::{KeyBook, Since};
 use super::view::{OpenIntent, View};
 use super::watch::{HEARTBEAT, LEASE, Watch};
 use super::{Held, Shared, view, words};
@@ -52,6 +55,8 @@ struct Inner {
     hold: SyncMutex<Option<Box<dyn Hold>>>,
     /// Its lease ends by time, unless an entry comes.
     expires: bool,
+    /// The data key that was current when it began: it seals what the run writes if another one comes that cannot be opened here.
+    key: Option<KeyId>,
 }
 
 /// The view as this run has it, and how to say something that follows it.
@@ -205,7 +210,7 @@ impl Inner {
     }
 
     async fn append_to(&self, ledger: &mut Ledger, bodies: Vec<Body>) -> Result<Vec<Sequence>, Box<Diagnostic>> {
-        let Inner { shared, number, epoch, .. } = self;
+        let Inner { shared, number, epoch, key, .. } = self;
         let mut race = Race::new(&shared.world);
         loop {
             if !self.holds(ledger) {
@@ -219,7 +224,7 @@ impl Inner {
             if let Some(why) = bodies.iter().find_map(|body| ledger.view.refuses(*number, body)) {
                 return Err(words::store(&StoreError::Misuse(why)));
             }
-            let writer = Writer { run: *number, epoch: *epoch, time_ms };
+            let writer = Writer { run: *number, epoch: *epoch, time_ms, key: *key };
             let mut entries = writer.entries(shared, &ledger.view, &bodies)?;
             if let Some((signature, entry)) = writer.signed(shared, &ledger.view, entries.last())? {
                 bodies.push(signature);
@@ -264,21 +269,21 @@ fn taken(news: &[Entry], run: u64) -> Option<Taken> {
 
 /// Appends that are tried again since somebody else was first: at once a few times, then after pauses that grow and differ from
 /// writer to writer, so that nobody is always the second.
-struct Race<'w> {
+pub(super) struct Race<'w> {
     world: &'w World,
     until: Duration,
     lost: u32,
 }
 
 impl Race<'_> {
-    fn new(world: &World) -> Race<'_> {
+    pub fn new(world: &World) -> Race<'_> {
         Race { world, until: world.clock.elapsed() + PATIENCE, lost: 0 }
     }
 
     /// Waits for the next try.
     ///
     /// Errors: it has been tried for [`PATIENCE`].
-    async fn lost(&mut self) -> Result<(), Box<Diagnostic>> {
+    pub async fn lost(&mut self) -> Result<(), Box<Diagnostic>> {
         self.lost += 1;
         if self.world.clock.elapsed() >= self.until {
             return Err(words::store(&StoreError::Moved { head: None }));
@@ -318,22 +323,30 @@ fn numbered(body: &Body, begun: &View, view: &View, run: u64, time_ms: i64) -> B
 }
 
 /// Who writes entries.
-struct Writer {
-    run: u64,
-    epoch: Sequence,
-    time_ms: i64,
+pub(super) struct Writer {
+    pub run: u64,
+    pub epoch: Sequence,
+    pub time_ms: i64,
+    /// What seals where the current data key cannot be opened.
+    pub key: Option<KeyId>,
 }
 
 impl Writer {
     /// Entries that follow the view.
-    fn entries(&self, shared: &Shared, view: &View, bodies: &[Body]) -> Result<Vec<Entry>, Box<Diagnostic>> {
+    pub fn entries(&self, shared: &Shared, view: &View, bodies: &[Body]) -> Result<Vec<Entry>, Box<Diagnostic>> {
         let genesis = bodies.iter().find_map(|body| match body {
             Body::Genesis(genesis) => Some(genesis.store),
             _ => None,
         });
         let store = view.store_id().or(genesis).expect("a log begins with its genesis");
         let mut head = view.head.unwrap_or(Head { sequence: 0, hash: Head::NONE });
-        bodies.iter().map(|body| self.entry(shared, store, view, &mut head, body)).collect()
+        // The first key of all vouches for whom it is given to.
+        let first = bodies.iter().find_map(|body| match body {
+            Body::Genesis(genesis) => Some(KeyBook::begin(KeyId::parse(&genesis.key)?, Since::default())),
+            _ => None,
+        });
+        let book = first.as_ref().unwrap_or(&view.keys);
+        bodies.iter().map(|body| self.entry(shared, store, view, book, &mut head, body)).collect()
     }
 
     /// The signature over a revision, where this process signs.
@@ -342,7 +355,7 @@ impl Writer {
             return Ok(None);
         };
         let body = Body::Signature(key.sign_head(entry));
-        let signature = self.entry(shared, entry.header.store, view, &mut entry.head(), &body)?;
+        let signature = self.entry(shared, entry.header.store, view, &view.keys, &mut entry.head(), &body)?;
         Ok(Some((body, signature)))
     }
 
@@ -351,13 +364,20 @@ impl Writer {
         shared: &Shared,
         store: StoreId,
         view: &View,
+        book: &KeyBook,
         head: &mut Head,
         body: &Body,
     ) -> Result<Entry, Box<Diagnostic>> {
-        let bytes = encode(body, view, &shared.vault(store)).map_err(|error| {
-            let wanted = view.genesis.as_ref().map(|genesis| &*genesis.key);
-            shared.with_key_facts(wanted, |facts| words::unwritable(&error, facts))
-        })?;
+        let vault = Vault { begun: self.key, ..shared.vault(store) };
+        let bytes = match body {
+            Body::Key(change) => {
+                let mut change = KeyChange { after: Some(head.hash), proof: None, ..KeyChange::clone(change) };
+                change.proof = shared.ring.proof(book, store, &change);
+                encode(&Body::Key(Box::new(change)), view, &vault)
+            }
+            body => encode(body, view, &vault),
+        };
+        let bytes = bytes.map_err(|error| shared.unwritable(&error))?;
         let header = Header {
             format: FORMAT,
             store,

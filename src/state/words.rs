@@ -1,15 +1,14 @@
 //! What people read when state cannot be used.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::contract::{FORMAT, StoreError};
+use super::crypt::ring::KeyError;
 use super::holder::{Held, Holder, Life};
 use super::run::Taken;
 use super::sign::PublicKey;
 use super::view::View;
 use super::watch::LEASE;
-use crate::model::wire::WireError;
 use crate::model::{Code, Diagnostic};
 
 pub fn store(error: &StoreError) -> Box<Diagnostic> {
@@ -71,45 +70,42 @@ pub fn store(error: &StoreError) -> Box<Diagnostic> {
     })
 }
 
-/// Why an entry of the log, or a view made of it, cannot be read.
-pub fn entry(error: &WireError, sequence: u64, key: &KeyFacts<'_>) -> Box<Diagnostic> {
-    match error {
-        WireError::NoKey => no_key(key),
-        WireError::Seal if key.found.is_some() && key.found.as_deref() != key.wanted => no_key(key),
-        _ => store(&StoreError::Damaged { place: format!("entry {sequence}"), what: error.to_string() }),
-    }
-}
-
-/// Why something cannot be written down.
-pub fn unwritable(error: &WireError, key: &KeyFacts<'_>) -> Box<Diagnostic> {
-    match error {
-        WireError::NoKey => no_key(key),
-        other => store(&StoreError::Misuse(other.to_string())),
-    }
-}
-
-pub struct KeyFacts<'k> {
-    pub path: Option<&'k Path>,
-    /// The key that the log names.
-    pub wanted: Option<&'k str>,
-    /// The key that is there.
-    pub found: Option<String>,
-}
-
-fn no_key(key: &KeyFacts<'_>) -> Box<Diagnostic> {
-    let path = key.path.map_or_else(|| "memory".into(), |path| path.display().to_string());
-    let error = match &key.found {
-        None => Code::NoKey.error("the state holds secrets, and its key is missing").fact("looked", path.clone()),
-        Some(found) => {
-            Code::NoKey.error("the state's key does not fit its secrets").fact("found", format!("key {found} in {path}"))
+/// Why there is no key: which one, where it was looked for, and who has it. Names of places only, never what is in them.
+pub fn key(error: &KeyError) -> Box<Diagnostic> {
+    let missing = match error {
+        KeyError::Store(error) => return store(error),
+        KeyError::Nobody(declared) => {
+            let text =
+                format!("the key of this state is to be made for {}, and no identity here is one of them", declared.join(", "));
+            return Box::new(
+                Code::NoKey
+                    .error(text)
+                    .note("whoever made it could not read the state again; nothing was changed")
+                    .help("name your identity with STACKWRIGHT_IDENTITY_FILE, or make one with `stackwright key new`")
+                    .help("write its recipient into `encryption = age { recipients = { … } }`"),
+            );
         }
+        KeyError::Missing(missing) => missing,
     };
-    let wanted = key.wanted.map_or_else(String::new, |wanted| format!(" {wanted}"));
-    Box::new(
-        error
-            .note("nothing was changed")
-            .help(format!("put the key{wanted} back from its backup, or from a colleague's copy, at {path}")),
-    )
+    let key = missing.key;
+    let error = match (missing.holders.is_empty(), missing.is_other) {
+        (true, false) => Code::NoKey.error(format!("the state holds secrets, and their key {key} is missing")),
+        (true, true) => Code::NoKey.error(format!("the keys that are here do not fit the state's secrets, which need key {key}")),
+        (false, _) => Code::NoKey.error(format!("the state holds secrets, and their key {key} cannot be opened here")),
+    };
+    let error = missing.tried.iter().fold(error, |error, (place, why)| error.fact("looked", format!("{place}: {why}")));
+    let error = match missing.holders.is_empty() {
+        true => error,
+        false => error.fact("wrapped for", missing.holders.join(", ")),
+    };
+    let error = error.note("nothing was changed");
+    let path = missing.path.as_ref().map_or_else(|| "memory".into(), |path| path.display().to_string());
+    Box::new(match missing.holders.is_empty() {
+        true => error.help(format!("put the key {key} back from its backup, or from a colleague's copy, at {path}")),
+        false => error
+            .help("name the identity of one of them with STACKWRIGHT_IDENTITY_FILE, or its passphrase with STACKWRIGHT_PASSPHRASE_FILE")
+            .help("or let one of them run `stackwright key add RECIPIENT --name NAME --reason TEXT`, with what `stackwright key new` prints you"),
+    })
 }
 
 /// Somebody else is applying. `what` names the environment, with its stack where that is known.

@@ -7,6 +7,8 @@
 
 mod canary;
 mod imports;
+mod keys;
+mod raw;
 
 use std::path::Path;
 use std::process::Command;

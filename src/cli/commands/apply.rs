@@ -47,6 +47,7 @@ pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Fail
         None => session.planned(&mut workspace, &request(&args.scope), args.full, stop).await,
     };
     session.connections.close().await;
+    context.tell_of_key(&workspace);
     result
 }
 
@@ -62,6 +63,7 @@ pub async fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, 
     let request = Request { only: args.only.clone(), destroy: true, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
+    context.tell_of_key(&workspace);
     result
 }
 
@@ -76,6 +78,7 @@ pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Fa
     }
     let result = session.rotated(&mut workspace, &args.secret, args.full, stop).await;
     session.connections.close().await;
+    context.tell_of_key(&workspace);
     result
 }
 
@@ -91,6 +94,7 @@ pub async fn adopt(context: &Context<'_>, args: &AdoptArgs) -> Result<Exit, Fail
     let request = Request { only: vec![args.address.clone()], adopt, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
+    context.tell_of_key(&workspace);
     result
 }
 

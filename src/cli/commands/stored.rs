@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::Context;
+use super::{Context, key};
 use crate::cli::args::{ForgetArgs, OutputArgs, StateCommand};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
@@ -11,12 +11,12 @@ use crate::cli::report::count;
 use crate::cli::terminal::{Ink, spread};
 use crate::cli::{diff, plan_text};
 use crate::model::{Address, Code, Data, Record};
-use crate::ops;
 use crate::ops::lock::{self, Holder, OpenCall};
 use crate::ops::project::Failure;
 use crate::ops::rewrite::{self, Rewritten};
 use crate::ops::secrets::{self, SecretAge};
 use crate::ops::stored::{self, Stored};
+use crate::ops::{self, keys};
 
 pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     let stored = stored::open(context.settings, context.global.env.as_deref()).await?;
@@ -57,6 +57,12 @@ pub async fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     }
     for line in super::lock::open_lines(&calls, now) {
         out.push_str(&format!("{}\n", terminal.paint(Ink::Change, line)));
+    }
+    for unlike in keys::unlike(&stored.declared, stored.state.key_book()) {
+        out.push_str(&format!("{}\n", terminal.paint(Ink::Change, format!("! keys: {}", Escaped(&unlike.words())))));
+        for command in unlike.mend() {
+            out.push_str(&format!("    {}\n", context.command(&stored.environment, &command)));
+        }
     }
     for (address, owed) in &view.deposed {
         let line = format!(
@@ -145,6 +151,7 @@ fn status_document(stored: &Stored, holders: &[Holder], calls: &[OpenCall], now:
             "secrets": secrets,
             "open": open,
             "active": active,
+            "keys": key::unlike_json(&keys::unlike(&stored.declared, stored.state.key_book())),
         }),
     )
 }
@@ -193,6 +200,7 @@ pub async fn state(context: &Context<'_>, command: &StateCommand) -> Result<Exit
         StateCommand::List { glob } => list(context, glob.as_deref()).await,
         StateCommand::Mv { from, to, reason } => mv(context, from, to, reason).await,
         StateCommand::Rebuild => rebuild(context).await,
+        StateCommand::Rewrap { reason } => rewrap(context, reason).await,
     }
 }
 
@@ -220,6 +228,20 @@ async fn rebuild(context: &Context<'_>) -> Result<Exit, Failure> {
         count(rebuilt.entries as usize, "entry").replace("entrys", "entries"),
         plan_text::resources(rebuilt.records)
     ));
+    Ok(Exit::Done)
+}
+
+async fn rewrap(context: &Context<'_>, reason: &str) -> Result<Exit, Failure> {
+    let it = rewrite::rewrap(context.settings, context.global.env.as_deref(), reason).await?;
+    let fields = json!({"stack": it.stack, "environment": it.environment, "revision": it.revision, "reason": reason, "resources": it.done.len()});
+    context.output.document(&document("state-rewrap", fields))?;
+    context.output.text(&format!(
+        "{}: the secrets of {} are sealed under the current key; state rev {} is saved\n",
+        Escaped(&it.environment),
+        plan_text::resources(it.done.len()),
+        it.revision
+    ));
+    context.output.about("what the log holds of before stays as it was sealed, and opens with the keys of then\n");
     Ok(Exit::Done)
 }
 

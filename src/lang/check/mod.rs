@@ -12,6 +12,7 @@ mod components;
 mod constant;
 mod context;
 mod describe;
+mod encryption;
 mod environments;
 mod fit;
 mod given_stacks;

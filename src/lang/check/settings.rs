@@ -44,7 +44,7 @@ impl<'t> Checker<'t> {
         self.name_policies(&named.body);
         let mut settings = BTreeMap::new();
         for part in folded.parts {
-            let Part::Field { name, value, span } = part else { continue };
+            let Part::Field { name, value, .. } = part else { continue };
             self.needed_early(scope, &value, "a setting of the stack");
             match &*name {
                 "language" => {
@@ -59,12 +59,7 @@ impl<'t> Checker<'t> {
                     }
                 }
                 "state" => self.check_state(scope, &value),
-                "encryption" => {
-                    let diagnostic = Code::NotYet
-                        .warning("this version encrypts secrets with the key of the store only")
-                        .label(span, "`encryption` is read, and has no effect");
-                    self.say(diagnostic);
-                }
+                "encryption" => self.check_encryption(scope, &value),
                 _ => {}
             }
             settings.insert(name, value);
@@ -130,7 +125,7 @@ fn stack_settings() -> ObjectType {
     let fields = [
         ("language", may(Type::INT)),
         ("state", may(super::stores::state_type())),
-        ("encryption", may(Type::Sensitive(Box::new(Type::Any)))),
+        ("encryption", may(super::encryption::encryption_type())),
         ("policies", may(Type::list(Type::TEXT))),
     ];
     ObjectType { fields: fields.into_iter().map(|(name, field)| (Name::from(name), field)).collect(), name: None }

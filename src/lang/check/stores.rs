@@ -42,13 +42,7 @@ pub(super) fn state_type() -> Type {
 
 impl Checker<'_> {
     pub(super) fn check_state(&mut self, scope: ScopeId, value: &Expr) {
-        if let Some((read, span)) = self.not_early(scope, value, 0) {
-            let diagnostic = Code::TooLate
-                .error(format!("`state` cannot read {read}"))
-                .label(span, "where the state is has to be known before anything else")
-                .help("use constants and `env.name`");
-            self.say(diagnostic);
-        }
+        self.check_early(scope, value, "state", "where the state is has to be known before anything else");
         let mut urls = Vec::new();
         written_urls(value, &mut urls);
         for (url, span) in urls {
@@ -59,6 +53,17 @@ impl Checker<'_> {
                     .help("leave the password out, and give the whole address in the variable STACKWRIGHT_STATE_URL, or the password in PGPASSWORD");
                 self.say(diagnostic);
             }
+        }
+    }
+
+    /// Refuses what is not there before the program has been expanded.
+    pub(super) fn check_early(&mut self, scope: ScopeId, value: &Expr, setting: &str, why: &str) {
+        if let Some((read, span)) = self.not_early(scope, value, 0) {
+            let diagnostic = Code::TooLate
+                .error(format!("`{setting}` cannot read {read}"))
+                .label(span, why)
+                .help("use constants and `env.name`");
+            self.say(diagnostic);
         }
     }
 

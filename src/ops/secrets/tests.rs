@@ -34,6 +34,7 @@ fn world() -> TestWorld {
         world: World::real(),
         variable: Arc::new(|_| None),
         variables: Arc::new(|_| Vec::new()),
+        ask: None,
         parallel: None,
     };
     TestWorld::new(&settings, "secrets", "local", program, checked.sources)

@@ -82,6 +82,7 @@ impl TestWorld {
             world,
             variable: Arc::new(|_| None),
             variables: Arc::new(|_| Vec::new()),
+            ask: None,
             parallel: None,
         };
         let workspace = fresh(settings, environment, program, sources);

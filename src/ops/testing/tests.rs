@@ -35,6 +35,7 @@ fn world(environment: &str) -> TestWorld {
         world: World::real(),
         variable: Arc::new(|_| None),
         variables: Arc::new(|_| Vec::new()),
+        ask: None,
         parallel: None,
     };
     TestWorld::new(&settings, "a test", environment, program, checked.sources)

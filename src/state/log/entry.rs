@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::key::KeyChange;
 use crate::model::value::{Fields, Value};
 use crate::model::verdict::{Finding, Level, PolicyResult, Verdict};
 use crate::model::{Address, Digest, Name, ProviderName, Record, RecordEdge, RecordId};
@@ -78,11 +79,8 @@ pub enum Body {
     Reveal(Revealed),
     /// A run ends with this.
     Revision(Arc<Revision>),
-    /// A key was made or left the store.
-    Key {
-        id: String,
-        words: String,
-    },
+    /// Who can open the secrets, or under which key they are sealed, is another from here on.
+    Key(Box<KeyChange>),
     /// Somebody may sign from here on, or no longer.
     Signer(Box<SignerChange>),
     /// Somebody vouches for a head, and with it for all before it.
@@ -117,7 +115,7 @@ impl Body {
             Body::Approval { .. } => "approval",
             Body::Reveal(_) => "reveal",
             Body::Revision(_) => "revision",
-            Body::Key { .. } => "key",
+            Body::Key(_) => "key",
             Body::Signer(_) => "signer",
             Body::Signature(_) => "signature",
             Body::Restore { .. } => "restore",

@@ -1,6 +1,7 @@
 //! What the entries of the log mean, and their bytes.
 
 pub mod entry;
+pub mod key;
 mod object;
 pub(in crate::state) mod record;
 pub(in crate::state) mod wire;
@@ -57,4 +58,4 @@ pub fn signature_bytes(signature: &HeadSignature) -> Vec<u8> {
 pub fn lease_of(entry: &Entry) -> Option<Lease> {
     (entry.header.kind == "lease").then(|| wire::parse::<wire::RawLease<'_>>(&entry.body))?.ok()?.lease().ok()
 }
-pub(in crate::state) use object::Object;
+pub(in crate::state) use object::{Object, list};

@@ -16,6 +16,7 @@ use crate::model::value::Network;
 use crate::model::verdict::{Level, PolicyResult};
 use crate::model::{Data, Digest, RecordEdge, RecordId, Value};
 use crate::state::State;
+use crate::state::log::key::{Holder, KeyChange, Wrap};
 use crate::state::sign::SigningKey;
 use crate::state::tests::{address, fields, header, intent, record_of, revision};
 use crate::state::view::snapshot;
@@ -104,10 +105,15 @@ async fn everything(state: &mut State) {
         let reason = (action == "forget").then(|| "no longer ours".into());
         append(vec![Body::Write(Box::new(Write { action: action.into(), writes, causes: BTreeMap::new(), reason }))]).await;
     }
+    // Its wrap opens for nobody: what age writes is another one each time.
+    let wrap = Wrap { key: state.view().keys.current.expect("a key"), recipient: "age1ci".into(), sealed: vec![1, 2, 3] };
+    let holder = Holder { name: "ci".into(), recipient: "age1ci".into(), locked: Some(vec![4, 5]) };
+    let added =
+        KeyChange { who: "dkim".into(), reason: "for ci".into(), add: vec![holder], wraps: vec![wrap], ..KeyChange::default() };
     append(vec![
         Body::Plan { id: "7f3a9c21".into(), effects: Digest([9; 32]), who: "ci".into() },
         Body::Approval { plan: "7f3a9c21".into(), effects: Digest([9; 32]), who: "mlopez".into() },
-        Body::Key { id: "00112233".into(), words: "added for ci".into() },
+        Body::Key(Box::new(added)),
         Body::Restore { who: "dkim".into(), reason: "drill".into() },
     ])
     .await;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::entry::*;
+use super::key::{read_key, write_key};
 use super::object::{Object, list, map};
 use super::record::{self, Known};
 use crate::model::canonical::write_text;
@@ -78,10 +79,7 @@ pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, 
             object.text("who", &it.who);
         }
         Body::Revision(revision) => write_revision(&mut object, revision, sealer)?,
-        Body::Key { id, words } => {
-            object.text("id", id);
-            object.text("words", words);
-        }
+        Body::Key(change) => write_key(&mut object, change),
         Body::Signer(change) => write_signer(&mut object, change),
         Body::Signature(it) => write_signature(&mut object, it),
         Body::Restore { who, reason } => {
@@ -151,10 +149,7 @@ pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -
         }
         "reveal" => Body::Reveal(parse::<RawReveal<'_>>(body)?.revealed()?),
         "revision" => Body::Revision(Arc::new(read_revision(parse(body)?, reading)?)),
-        "key" => {
-            let raw: RawKey = parse(body)?;
-            Body::Key { id: raw.id.into(), words: raw.words.into() }
-        }
+        "key" => Body::Key(Box::new(read_key(parse(body)?)?)),
         "signer" => Body::Signer(Box::new(parse::<RawSigner<'_>>(body)?.change()?)),
         "signature" => Body::Signature(parse::<RawSignature<'_>>(body)?.signature()?),
         "restore" => {
@@ -588,14 +583,6 @@ struct RawPlan<'b> {
     plan: Cow<'b, str>,
     #[serde(borrow)]
     who: Cow<'b, str>,
-}
-
-#[derive(Deserialize)]
-struct RawKey<'b> {
-    #[serde(borrow)]
-    id: Cow<'b, str>,
-    #[serde(borrow)]
-    words: Cow<'b, str>,
 }
 
 pub(in crate::state) fn write_signature(object: &mut Object<'_>, it: &HeadSignature) {

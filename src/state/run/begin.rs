@@ -51,7 +51,7 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun
     let number = view.run + 1;
     let mut bodies = Vec::new();
     if view.genesis.is_none() {
-        bodies.push(Body::Genesis(genesis(&shared, header)?));
+        bodies.extend(genesis(&shared, header)?);
     }
     let takeover = |it: &Over| Body::Takeover(Takeover { who: Some(header.who.clone()), ..it.takeover() });
     bodies.extend(over.iter().map(takeover));
@@ -59,7 +59,8 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun
     let header = RunHeader { addresses: wanted.into_iter().collect(), ..header.clone() };
     bodies.push(Body::Lease(Lease { run: number, header, hold: hold.clone() }));
 
-    let writer = Writer { run: number, epoch: 0, time_ms: shared.world.clock.now().as_millisecond() };
+    let key = shared.ring.current().ok().flatten().map(|keys| keys.id());
+    let writer = Writer { run: number, epoch: 0, time_ms: shared.world.clock.now().as_millisecond(), key };
     let entries = writer.entries(&shared, view, &bodies)?;
     let held = shared.store.hold(&hold).await.map_err(|error| words::store(&error))?;
     let expires = shared.store.liveness(&hold).await.map_err(|error| words::store(&error))? == Liveness::Unknown;
@@ -70,8 +71,13 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun
         Ok(_) => {}
     }
     let latest = Arc::make_mut(&mut state.view);
+    let begins = latest.genesis.is_none();
     for (entry, body) in entries.iter().zip(bodies) {
         latest.fold(&entry.header, entry.head(), body);
+    }
+    if begins {
+        shared.ring.learn(entries[0].header.store, latest.head.map_or(0, |head| head.sequence), &latest.keys);
+        shared.ring.has_begun();
     }
     state.watch.look(&state.view, shared.world.clock.elapsed());
     let view = state.view.clone();
@@ -85,6 +91,7 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun
         hold: SyncMutex::new(Some(held)),
         begun: view,
         expires,
+        key: shared.ring.current().ok().flatten().map(|keys| keys.id()),
         shared,
     });
     let heart = Arc::new(Heart::of(&inner));
@@ -142,14 +149,14 @@ fn left_open(view: &View, over: &[Over]) -> Vec<Arc<OpenIntent>> {
     in_order.filter(|open| !is_held(&open.intent.address)).cloned().collect()
 }
 
-fn genesis(shared: &Shared, header: &RunHeader) -> Result<Genesis, Box<Diagnostic>> {
-    let keys = shared.ring.get_or_make().map_err(|error| words::store(&error))?;
-    Ok(Genesis {
-        store: StoreId(shared.world.random_id()),
-        environment: shared.environment.clone(),
-        engine: header.engine.clone(),
-        key: keys.id(),
-    })
+/// How a store begins: with its key, and whom that is given to.
+fn genesis(shared: &Shared, header: &RunHeader) -> Result<Vec<Body>, Box<Diagnostic>> {
+    let keys = shared.ring.current_or_make().map_err(|error| words::key(&error))?;
+    let store = StoreId(shared.world.random_id());
+    let genesis =
+        Genesis { store, environment: shared.environment.clone(), engine: header.engine.clone(), key: keys.id().to_string() };
+    let given = shared.ring.beginning(store, &keys, &header.who);
+    Ok(std::iter::once(Body::Genesis(genesis)).chain(given.map(|change| Body::Key(Box::new(change)))).collect())
 }
 
 pub(in crate::state) async fn release(state: &mut State, run: u64, who: &str, reason: &str) -> Result<(), Box<Diagnostic>> {
@@ -168,7 +175,7 @@ pub(in crate::state) async fn release(state: &mut State, run: u64, who: &str, re
         let time_ms = shared.world.clock.now().as_millisecond();
         let (who, reason) = (Some(who.to_owned()), reason.to_owned());
         let bodies = [Body::Takeover(Takeover { run, gone: life == Life::Gone, reason, who })];
-        let writer = Writer { run: 0, epoch: 0, time_ms };
+        let writer = Writer { run: 0, epoch: 0, time_ms, key: None };
         let entries = writer.entries(&shared, &state.view, &bodies)?;
         match shared.store.append(state.view.head, entries).await {
             Ok(_) => return state.refresh().await,

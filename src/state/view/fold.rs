@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::keys::{KeyBook, Since};
 use super::{ActiveRun, DURATIONS_KEPT, OpenIntent, View};
-use crate::model::wire::{Reading, WireError};
 use crate::model::{Address, Record};
-use crate::state::contract::{Entry, Head, Header, Sequence};
-use crate::state::log::wire::decode;
+use crate::state::contract::{Head, Header, Sequence};
+use crate::state::log::key::KeyId;
 use crate::state::log::{
     Body, Intent, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Settled, Settlement, Signer, SignerAction,
     SignerChange,
@@ -16,14 +16,7 @@ use crate::state::log::{
 use crate::state::sign;
 
 impl View {
-    /// Folds an entry as it was read. That it follows the view's head is the store's promise.
-    pub fn fold_entry(&mut self, entry: &Entry, reading: &mut Reading<'_>) -> Result<(), WireError> {
-        let body = decode(&entry.header.kind, &entry.body, self, reading)?;
-        self.fold(&entry.header, entry.head(), body);
-        Ok(())
-    }
-
-    /// Folds what an entry says.
+    /// Folds what an entry says. That it follows the view's head is the store's promise.
     pub fn fold(&mut self, header: &Header, head: Head, body: Body) {
         self.head = Some(head);
         if let Some(active) = self.active.get_mut(&header.run) {
@@ -58,7 +51,21 @@ impl View {
     /// `Err` says why the entry is void.
     fn take_effect(&mut self, header: &Header, body: Body) -> Result<(), String> {
         match body {
-            Body::Genesis(genesis) => self.genesis = Some(genesis),
+            Body::Genesis(genesis) => {
+                if let Some(key) = KeyId::parse(&genesis.key) {
+                    self.keys = Arc::new(KeyBook::begin(key, self.since(header)));
+                }
+                self.genesis = Some(genesis);
+            }
+            Body::Key(change) => {
+                if change.after.is_some_and(|after| after != header.previous) {
+                    return Err("it was written for another place of the log".into());
+                }
+                let since = self.since(header);
+                let mut keys = KeyBook::clone(&self.keys);
+                keys.change(since, *change)?;
+                self.keys = Arc::new(keys);
+            }
             Body::Lease(lease) => self.lease(header, lease)?,
             Body::Takeover(it) => self.end(it.run, it.gone),
             Body::Renew { addresses } => {
@@ -103,7 +110,7 @@ impl View {
             Body::Signer(change) => self.change_signers(header, *change)?,
             // Whether it holds is for `verify`; it changes nothing of what is applied.
             Body::Signature(_) => {}
-            Body::Plan { .. } | Body::Approval { .. } | Body::Key { .. } | Body::Restore { .. } | Body::Other { .. } => {}
+            Body::Plan { .. } | Body::Approval { .. } | Body::Restore { .. } | Body::Other { .. } => {}
         }
         Ok(())
     }
@@ -135,6 +142,10 @@ impl View {
                 Ok(())
             }
         }
+    }
+
+    fn since(&self, header: &Header) -> Since {
+        Since { sequence: header.sequence, revision: self.revision, time_ms: header.time_ms }
     }
 
     fn lease(&mut self, header: &Header, lease: Lease) -> Result<(), String> {

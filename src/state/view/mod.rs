@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub mod fold;
 pub mod index;
+pub mod keys;
 pub mod snapshot;
 
 use super::contract::{Head, Sequence, StoreId};
@@ -13,6 +14,7 @@ use super::log::{Genesis, Intent, Lease, OperationId, Revision, Signer};
 use super::sign::PublicKey;
 use crate::model::value::Value;
 use crate::model::{Address, Name, Record};
+use keys::KeyBook;
 
 /// The state of one environment at one place of its log.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +22,8 @@ pub struct View {
     /// `None` while nothing was ever applied.
     pub genesis: Option<Genesis>,
     pub head: Option<Head>,
+    /// Data keys, and whom they are wrapped for.
+    pub keys: Arc<KeyBook>,
     pub records: BTreeMap<Address, Arc<Record>>,
     /// Objects of replacements that created first, whose destroy is still owed: by the address that they had.
     pub deposed: BTreeMap<Address, Vec<Arc<Record>>>,

@@ -10,11 +10,13 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::keys::{KeyBook, RawBook, Since, read_book, write_book};
 use super::{ActiveRun, OpenIntent, View};
 use crate::model::canonical::write_text;
 use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
 use crate::model::{Address, Digest, Name, Record};
 use crate::state::contract::{Head, StoreId};
+use crate::state::log::key::KeyId;
 use crate::state::log::record::{Known, read_record, write_record};
 use crate::state::log::wire::{
     RawIntent, RawLease, RawRevision, bad, parse, public_key, read_intent, read_revision, write_intent, write_lease,
@@ -89,6 +91,7 @@ fn write_small(out: &mut Vec<u8>, view: &View, sealer: &dyn Sealer) -> Result<()
     object.text("engine", &genesis.engine);
     object.text("environment", &genesis.environment);
     object.text("key", &genesis.key);
+    write_book(object.key("keys"), &view.keys);
     if let Some(last) = &view.last {
         let mut revision = Object::new(object.key("last"));
         write_revision(&mut revision, last, sealer)?;
@@ -155,6 +158,8 @@ struct RawSmall<'b> {
     engine: String,
     environment: String,
     key: String,
+    #[serde(default)]
+    keys: Option<RawBook>,
     #[serde(borrow, default)]
     last: Option<RawRevision<'b>>,
     #[serde(borrow, default)]
@@ -232,6 +237,28 @@ pub fn read(head: Head, bytes: &[u8], wire: Wire<'_>) -> Result<View, WireError>
     Ok(view)
 }
 
+#[derive(Deserialize)]
+struct RawKeys {
+    key: String,
+    #[serde(default)]
+    keys: Option<RawBook>,
+}
+
+/// The data keys that a snapshot names: what it seals opens with them.
+pub fn book(bytes: &[u8]) -> Result<KeyBook, WireError> {
+    let small = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let raw: RawKeys = parse(small)?;
+    book_of(raw.keys, &raw.key)
+}
+
+/// Before there were recipients a snapshot named the first key alone.
+fn book_of(raw: Option<RawBook>, first: &str) -> Result<KeyBook, WireError> {
+    match raw {
+        Some(raw) => read_book(raw),
+        None => Ok(KeyId::parse(first).map_or_else(KeyBook::default, |key| KeyBook::begin(key, Since::default()))),
+    }
+}
+
 fn read_line(line: &str, reading: &mut Reading<'_>) -> Result<Arc<Record>, WireError> {
     let start = line.find('{').ok_or(bad("a record"))?;
     let version = line[..start].parse().map_err(|_| bad("a version"))?;
@@ -245,6 +272,7 @@ fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> 
     }
     let store = StoreId::parse(&raw.store).ok_or(bad("the id of a store"))?;
     let mut view = View {
+        keys: Arc::new(book_of(raw.keys, &raw.key)?),
         genesis: Some(Genesis { store, environment: raw.environment, engine: raw.engine, key: raw.key }),
         run: raw.run,
         void: raw.void,
