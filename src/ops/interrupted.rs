@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use crate::model::{Address, Diagnostic};
 use crate::state::view::fold::overlap;
-use crate::state::{Holder, IntentCall, Life, OpenIntent, State};
+use crate::state::{Holder, IntentCall, Life, Look, OpenIntent, State, View};
 
 /// Addresses of open calls that no living run holds.
 pub async fn left(state: &State) -> Result<BTreeSet<Address>, Box<Diagnostic>> {
     if state.view().open.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let holders = state.holders().await?;
-    let addresses = state.view().open.values().map(|open| &open.intent.address);
+    let Look { view, holders } = state.look().await?;
+    let addresses = view.open.values().map(|open| &open.intent.address);
     Ok(addresses.filter(|address| keeper(&holders, address).is_none_or(|it| !lives(it))).cloned().collect())
 }
 
@@ -22,19 +22,18 @@ pub struct OpenCall {
     pub open: Arc<OpenIntent>,
     /// Its run holds its address and lives: it is being made, and no more.
     pub running: bool,
-    /// What the next apply does about it, in words.
+    /// What is done about it, in words.
     pub next: String,
 }
 
 /// All open calls, in the order in which they were written down.
-pub fn open_calls(state: &State, holders: &[Holder]) -> Vec<OpenCall> {
-    let view = state.view();
+pub fn open_calls(view: &View, holders: &[Holder]) -> Vec<OpenCall> {
     let in_order = view.open_at.values().filter_map(|operation| view.open.get(operation));
     in_order
         .map(|open| {
             let keeper = keeper(holders, &open.intent.address);
-            let running = keeper.is_some_and(lives);
-            OpenCall { open: open.clone(), running, next: next(open, keeper.map(|it| it.life)) }
+            let running = keeper.is_some_and(|it| lives(it) && it.active.lease.run == open.run);
+            OpenCall { open: open.clone(), running, next: next(open, keeper) }
         })
         .collect()
 }
@@ -48,10 +47,12 @@ fn lives(holder: &Holder) -> bool {
     matches!(holder.life, Life::Alive { .. })
 }
 
-fn next(open: &OpenIntent, keeper: Option<Life>) -> String {
+fn next(open: &OpenIntent, keeper: Option<&Holder>) -> String {
     let intent = &open.intent;
-    let when = match keeper {
-        Some(Life::Alive { .. }) => return "its run is making it".to_owned(),
+    let run = keeper.map_or(0, |it| it.active.lease.run);
+    let when = match keeper.map(|it| it.life) {
+        Some(Life::Alive { .. }) if run == open.run => return "its run is making it".to_owned(),
+        Some(Life::Alive { .. }) => return format!("run {run} finds out what became of it"),
         Some(Life::Gone) => String::new(),
         _ if open.writer_gone => String::new(),
         Some(Life::Silent { .. }) => {
@@ -69,5 +70,5 @@ fn next(open: &OpenIntent, keeper: Option<Life>) -> String {
         (IntentCall::Update, _) => "read; recorded if it was changed, changed if it was not",
         (IntentCall::Delete, _) => "looked for; forgotten if it is gone, destroyed if it is not",
     };
-    format!("{when}{how}")
+    format!("the next apply: {when}{how}")
 }

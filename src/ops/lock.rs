@@ -6,14 +6,15 @@ pub use super::interrupted::OpenCall;
 use super::settings::Settings;
 use super::stored::Stored;
 use crate::model::{Code, Diagnostic};
+use crate::state::Look;
 pub use crate::state::{Holder, Life};
 
 /// The runs that hold something, and the calls that are open.
 ///
 /// Errors: the store cannot be asked.
 pub async fn held(stored: &Stored) -> Result<(Vec<Holder>, Vec<OpenCall>), Box<Diagnostic>> {
-    let holders = stored.state.holders().await?;
-    let calls = interrupted::open_calls(&stored.state, &holders);
+    let Look { view, holders } = stored.state.look().await?;
+    let calls = interrupted::open_calls(&view, &holders);
     Ok((holders, calls))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::connections::Connections;
 use super::desired::{Answers, desired, desired_with_data, provider_of};
 use super::files::{words, write_whole};
+use super::interrupted;
 use super::policies;
 use super::project::Failure;
 use super::refresh::refresh;
@@ -43,7 +44,7 @@ pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, F
     if request.offline {
         let mut plan = from_known(workspace, desired(workspace)?, &Seen::default(), request)?;
         policies::judge(workspace, None, &mut plan, request.destroy).await?;
-        return Ok(Planned { plan, read: None, open: workspace.state.view().open.len() });
+        return Ok(Planned { plan, read: None, open: left_open(workspace).await? });
     }
     let connections = workspace.connections().await?;
     let planned = refreshed(workspace, &connections, request).await;
@@ -68,7 +69,12 @@ pub async fn refreshed(workspace: &Workspace, connections: &Connections, request
     let read = Some((seen.resources, world.clock.elapsed() - started));
     let mut plan = from_known(workspace, desired, &seen.seen, request)?;
     policies::judge(workspace, Some((connections, &mut data)), &mut plan, request.destroy).await?;
-    Ok(Planned { plan, read, open: view.open.len() })
+    Ok(Planned { plan, read, open: left_open(workspace).await? })
+}
+
+/// How many calls interrupted runs left open; those of a run that lives are none of them.
+async fn left_open(workspace: &Workspace) -> Result<usize, Failure> {
+    interrupted::left(&workspace.state).await.map(|left| left.len()).map_err(|it| workspace.fail(it))
 }
 
 /// Makes a plan from records alone.

@@ -17,6 +17,13 @@ pub struct Holder {
     pub left: Option<Duration>,
 }
 
+/// Who holds what, and the view that says so.
+#[derive(Clone, Debug)]
+pub struct Look {
+    pub view: Arc<View>,
+    pub holders: Vec<Holder>,
+}
+
 /// A holder, and an address that it holds and somebody else wants.
 #[derive(Clone, Debug)]
 pub struct Held {

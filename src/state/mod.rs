@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
-pub use holder::{Held, Holder, Life};
+pub use holder::{Held, Holder, Life, Look};
 pub use log::{
     Body, Intent, IntentCall, JudgedPolicy, Lease, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, RunHeader,
     RunResult, Settled, Settlement, Signer, SignerAction, SignerChange, Write,
@@ -263,13 +263,27 @@ impl State {
         run::begin(self, header).await
     }
 
-    /// The runs that hold addresses, by number.
-    pub async fn holders(&self) -> Result<Vec<Holder>, Box<Diagnostic>> {
-        let mut all = Vec::new();
-        for active in self.view.active.values() {
-            all.push(self.shared.holder(&self.watch, &self.view, active).await?);
+    /// The runs that hold addresses as of now, by number, with the view that says so.
+    pub async fn look(&self) -> Result<Look, Box<Diagnostic>> {
+        let (mut view, mut watch) = (self.view.clone(), self.watch.clone());
+        loop {
+            let mut holders = Vec::new();
+            for active in view.active.values() {
+                holders.push(self.shared.holder(&watch, &view, active).await?);
+            }
+            // A run that ended in good order gave up its lock after its last entry: gone is only who has not ended by now either.
+            let Some(head) = view.head else { return Ok(Look { view, holders }) };
+            let news = self.shared.read_after(head).await?;
+            if news.is_empty() {
+                return Ok(Look { view, holders });
+            }
+            view = Arc::new(self.shared.fold(View::clone(&view), &news)?);
+            watch.look(&view, self.shared.world.clock.elapsed());
+            let same = |it: &Holder| view.active.get(&it.active.lease.run).is_some_and(|active| active.last == it.active.last);
+            if holders.len() == view.active.len() && holders.iter().all(same) {
+                return Ok(Look { view, holders });
+            }
         }
-        Ok(all)
     }
 
     /// Ends the lease of a run without asking it (`lock release`): who does it, and why. What the run still writes is void.

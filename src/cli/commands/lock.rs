@@ -113,7 +113,7 @@ pub fn holder_json(holder: &Holder) -> Json {
     })
 }
 
-/// A line an open call, and one more for what the next apply does about it.
+/// A line an open call, and one more for what is done about it.
 pub fn open_lines(calls: &[OpenCall], now: jiff::Timestamp) -> Vec<String> {
     let lines = calls.iter().filter(|call| !call.running).flat_map(|call| {
         let (open, intent) = (&call.open, &call.open.intent);
@@ -123,7 +123,7 @@ pub fn open_lines(calls: &[OpenCall], now: jiff::Timestamp) -> Vec<String> {
         let what = format!("{} {}", Escaped(&intent.action), Escaped(intent.address.as_str()));
         [
             format!("! {what} left without an answer by run {}{age}{why}", open.run),
-            format!("    the next apply: {}", Escaped(&call.next)),
+            format!("    {}", Escaped(&call.next)),
         ]
     });
     lines.collect()

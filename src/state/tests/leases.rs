@@ -218,7 +218,7 @@ async fn where_the_store_knows_that_a_run_is_gone_nothing_is_waited_for() {
         run.append(vec![Body::Intent(Box::new(intent(1, "local.value.a", Fields::new())))]).await.expect("an intent");
         drop(run);
         let mut next = state.again().await.expect("another process");
-        assert!(matches!(next.holders().await.expect("holders")[..], [Holder { life: Life::Gone, .. }]));
+        assert!(matches!(next.look().await.expect("holders").holders[..], [Holder { life: Life::Gone, .. }]));
         // Also when the run that found that out has died in turn.
         for _ in 0..2 {
             let run = begun(&mut next, &["local.value.b"]).await;
@@ -313,5 +313,21 @@ fn a_refusal_says_who_holds_it_since_when_and_how_far_it_is() {
         world.clock.sleep(42 * SECOND).await;
         let said = words(&mut other).await;
         assert!(said.contains("no sign of life for 45 s, its lease ends in 18 s; 0 of 2 done"), "{said}");
+    });
+}
+
+#[test]
+fn outputs_that_a_run_did_not_change_stay_what_runs_beside_it_made_of_them() {
+    simulated(async |mut state, _| {
+        let outputs = |entries: &[(&str, &str)]| fields(&entries.iter().map(|(name, text)| (*name, Value::text(*text))).collect::<Vec<_>>());
+        let with = |entries: &[(&str, &str)]| Revision { outputs: outputs(entries), ..revision() };
+        let first = begun(&mut state, &["local.value.a"]).await;
+        first.finish(with(&[("a", "1"), ("b", "1"), ("c", "1")])).await.expect("it ends");
+        let one = begun(&mut state, &["local.value.a"]).await;
+        let two = begun(&mut state.again().await.expect("another process"), &["local.value.b"]).await;
+        one.finish(with(&[("a", "2"), ("b", "1"), ("new", "1")])).await.expect("it ends");
+        two.finish(with(&[("a", "1"), ("b", "2"), ("c", "1")])).await.expect("it ends");
+        state.refresh().await.expect("read");
+        assert_eq!(state.view().outputs, outputs(&[("a", "2"), ("b", "2"), ("new", "1")]));
     });
 }
