@@ -73,7 +73,15 @@ fn the_second_of_two_on_the_same_resources_hears_who_is_first_or_waits_for_them(
     let refused = scene.output(&["apply", "--yes"]);
     let words = said(&refused);
     assert_eq!(refused.status.code(), Some(6), "{words}");
-    for part in ["SW0602", "shop/production is locked by another apply", "holder: run 1 by ", "alive", " of 5 done", "--lock-wait 10m", "lock release --run 1"] {
+    for part in [
+        "SW0602",
+        "shop/production is locked by another apply",
+        "holder: run 1 by ",
+        "alive",
+        " of 5 done",
+        "--lock-wait 10m",
+        "lock release --run 1",
+    ] {
         assert!(words.contains(part), "{part:?} is not in {words}");
     }
     let waited = scene.output(&["apply", "--yes", "--lock-wait", "2m"]);
@@ -105,7 +113,8 @@ fn who_waits_for_a_run_that_is_killed_settles_its_calls_and_makes_nothing_twice(
     std::io::Read::read_to_string(&mut errors, &mut words).expect("it is UTF-8");
     let output = second.wait_with_output().expect("the child is ours");
     assert!(output.status.success(), "{words}{}", said(&output));
-    assert!(words.contains("recorded now") || words.contains("it had not happened"), "{words}");
+    let settled = words.contains("recorded now") || words.contains("it had not happened");
+    assert!(settled, "{words}");
     assert_eq!(scene.made_twice(), Vec::<String>::new());
     assert_eq!(scene.live().values().sum::<i64>(), 5, "{:?}", scene.live());
     scene.nothing_to_change(&[], "a killed run");

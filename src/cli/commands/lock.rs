@@ -121,10 +121,7 @@ pub fn open_lines(calls: &[OpenCall], now: jiff::Timestamp) -> Vec<String> {
         let age = age.map(|age| format!(" {age} ago")).unwrap_or_default();
         let why = open.flagged.as_deref().map(|why| format!(": {}", Escaped(why))).unwrap_or_default();
         let what = format!("{} {}", Escaped(&intent.action), Escaped(intent.address.as_str()));
-        [
-            format!("! {what} left without an answer by run {}{age}{why}", open.run),
-            format!("    {}", Escaped(&call.next)),
-        ]
+        [format!("! {what} left without an answer by run {}{age}{why}", open.run), format!("    {}", Escaped(&call.next))]
     });
     lines.collect()
 }

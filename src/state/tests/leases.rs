@@ -319,7 +319,9 @@ fn a_refusal_says_who_holds_it_since_when_and_how_far_it_is() {
 #[test]
 fn outputs_that_a_run_did_not_change_stay_what_runs_beside_it_made_of_them() {
     simulated(async |mut state, _| {
-        let outputs = |entries: &[(&str, &str)]| fields(&entries.iter().map(|(name, text)| (*name, Value::text(*text))).collect::<Vec<_>>());
+        let outputs = |entries: &[(&str, &str)]| {
+            fields(&entries.iter().map(|(name, text)| (*name, Value::text(*text))).collect::<Vec<_>>())
+        };
         let with = |entries: &[(&str, &str)]| Revision { outputs: outputs(entries), ..revision() };
         let first = begun(&mut state, &["local.value.a"]).await;
         first.finish(with(&[("a", "1"), ("b", "1"), ("c", "1")])).await.expect("it ends");
