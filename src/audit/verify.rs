@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::chain::{Chain, Trust, counted, entries as entries_in_words};
 use crate::model::{Code, Data, Diagnostic, Digest, Value};
 use crate::state::contract::{Entry, Head};
+use crate::state::log::{carried_of, restored_of};
 use crate::state::view::snapshot::fingerprint;
 use crate::state::{State, View, replay_without_key};
 
@@ -139,6 +140,11 @@ fn told_by_entries(chain: &Chain<'_>, is_whole: bool, trust: &Trust, result: &mu
     chain.signatures(trust, result);
     chain.anchors(&trust.anchors, result);
     chain.numbers(result);
+    for entry in chain.entries {
+        if let Some(words) = entry_told(entry) {
+            result.add(Finding::Remark, format!("entry {}: {words}", entry.header.sequence));
+        }
+    }
 }
 
 async fn folded(state: &State, chain: &Chain<'_>, result: &mut Verification) {
@@ -177,6 +183,23 @@ fn unreadable(chain: &Chain<'_>, diagnostic: Box<Diagnostic>, result: &mut Verif
     let place = diagnostic.notes.iter().find_map(|(_, text)| text.strip_prefix("entry ")?.parse::<usize>().ok());
     let revisions = place.and_then(|place| place.checked_sub(1)).map(|at| chain.revision_at(at));
     result.fail(revisions, diagnostic);
+}
+
+/// What somebody did to the log as a whole, in words.
+pub fn entry_told(entry: &Entry) -> Option<String> {
+    if let Some(it) = restored_of(entry) {
+        let lost = match it.lost {
+            0 => "nothing was lost".to_owned(),
+            1 => "1 entry was lost".to_owned(),
+            lost => format!("{lost} entries were lost"),
+        };
+        return Some(format!("restored by {}, {lost}: {}", it.who, it.reason));
+    }
+    let it = carried_of(entry)?;
+    Some(match &*entry.header.kind {
+        "moved" => format!("closed by {}, moved to {}: {}", it.who, it.place, it.reason),
+        _ => format!("brought here by {} from {}: {}", it.who, it.place, it.reason),
+    })
 }
 
 fn fold(view: &View, result: &mut Verification) {

@@ -438,6 +438,32 @@ pub enum StateCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Write the whole log as one file, to carry it elsewhere; secrets stay sealed
+    Export {
+        /// The file; stdout if none is named
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Put an export where nothing was ever applied
+    Import {
+        file: PathBuf,
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Write the log and a snapshot as one file, read back before it is believed
+    Backup {
+        /// The file; `.stackwright/backups/…` if none is named
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Put a backup in the place of a log that is damaged, gone or shorter; what is there is kept aside
+    Restore {
+        file: PathBuf,
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -140,6 +140,13 @@ codes! {
     /// A state is not the continuation of the one that was known before.
     ForkedState = 618,
 
+    /// The state of this environment is kept in another store now.
+    StateMoved = 620,
+    /// An export or a backup of a state is damaged, or is none.
+    DamagedExport = 621,
+    /// A state cannot be carried there.
+    NotCarried = 622,
+
     /// An alert reaches nobody.
     AlertNotDelivered = 701,
     /// Something is allowed, and probably not meant.

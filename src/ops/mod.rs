@@ -4,6 +4,7 @@ pub mod anchors;
 pub mod apply;
 pub mod audit;
 pub mod author;
+pub mod carry;
 pub mod check;
 pub mod connections;
 pub mod consent;

@@ -112,6 +112,8 @@ pub fn environments_with_state(settings: &Settings) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(settings.state_root()) else { return Vec::new() };
     let dirs = entries.flatten().filter(|entry| entry.path().is_dir());
     let mut names: Vec<String> = dirs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    // What a restore keeps aside is nobody's state.
+    names.retain(|name| !name.starts_with('.'));
     names.sort();
     names
 }

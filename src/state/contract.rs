@@ -138,6 +138,36 @@ pub trait Store: Send + Sync {
     /// Keeps a snapshot in the place of the one before. It saves reading, no more: failing is no harm.
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError>;
 
+    /// Makes a log of entries that a store elsewhere holds, where there is none yet: whole or not at all, as others see it.
+    ///
+    /// Errors: [`StoreError::Moved`] where there is a log.
+    async fn fill(&self, entries: Vec<Entry>) -> Result<Head, StoreError> {
+        self.append(None, entries).await
+    }
+
+    /// Puts another log in the place of the one that is there, damaged or not; whole or not at all. Gives the place where what was
+    /// there is kept, for messages; empty where there was nothing.
+    ///
+    /// Errors: [`StoreError::Unavailable`] where a run is alive, or where the store does not do that.
+    async fn replace(&self, _entries: Vec<Entry>, _snapshot: Option<Snapshot>) -> Result<String, StoreError> {
+        let what = format!("put another log in the place of the one in {}", self.place());
+        Err(StoreError::Unavailable { what, why: "this kind of store never takes anything away".into() })
+    }
+
+    /// What can still be read of a log that may be damaged. `known` is a whole log, such as a backup, by whose hashes later entries
+    /// can be proved.
+    async fn salvage(&self, _known: &[Entry]) -> Result<Salvage, StoreError> {
+        let proved = self.read(1).await?;
+        let last = proved.last();
+        Ok(Salvage {
+            exists: last.is_some(),
+            store: last.map(|entry| entry.header.store),
+            said: last.map(|entry| entry.header.sequence),
+            proved,
+            unproved: Vec::new(),
+        })
+    }
+
     /// Facts about the store's own health that are no errors, for `verify`.
     async fn remarks(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
@@ -168,6 +198,20 @@ impl Batching {
 pub struct Snapshot {
     pub head: Head,
     pub bytes: Bytes,
+}
+
+/// What is left of a log.
+#[derive(Clone, Debug, Default)]
+pub struct Salvage {
+    /// Whether there ever was one.
+    pub exists: bool,
+    pub store: Option<StoreId>,
+    /// How far it went, by what it says of itself.
+    pub said: Option<Sequence>,
+    /// Entries that the hash chain proves, in order; some may be missing between them.
+    pub proved: Vec<Entry>,
+    /// Entries whose bytes are whole, and of which nobody can say that they are the right ones. Their hashes mean nothing.
+    pub unproved: Vec<Entry>,
 }
 
 /// Held for a run's life.

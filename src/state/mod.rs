@@ -4,6 +4,7 @@
 //! right to write: it holds a lease on addresses, and appends. What is derived from the log (the snapshot, the index) may be
 //! thrown away at any time, and is whenever it is in doubt.
 
+mod carry;
 pub mod contract;
 mod crypt;
 mod holder;
@@ -24,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+pub use carry::{Carrier, KeyNeeded, LostRun, Parcel, Report};
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
 pub use holder::{Held, Holder, Life, Look};
 pub use log::{

@@ -394,3 +394,10 @@ impl Writer {
         Ok(entry)
     }
 }
+
+/// An entry that no run writes, behind the last one of a log.
+pub(super) fn entry_after(shared: &Shared, last: &Entry, body: &Body) -> Result<Entry, Box<Diagnostic>> {
+    let writer = Writer { run: 0, epoch: 0, time_ms: shared.world.clock.now().as_millisecond(), key: None };
+    let view = View::default();
+    writer.entry(shared, last.header.store, &view, &view.keys, &mut last.head(), body)
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::contract::{FORMAT, StoreError};
 use super::crypt::ring::KeyError;
 use super::holder::{Held, Holder, Life};
+use super::log::Carried;
 use super::run::Taken;
 use super::sign::PublicKey;
 use super::view::View;
@@ -39,7 +40,8 @@ pub fn store(error: &StoreError) -> Box<Diagnostic> {
             .error(format!("the state is damaged: {what}"))
             .fact("place", place.clone())
             .note("nothing was changed")
-            .help("`stackwright verify` says what is whole; put a copy of the state's directory that it accepts in its place"),
+            .help("`stackwright state restore BACKUP --reason \"…\"` puts a backup back, saves what can be read behind it, and keeps this aside")
+            .help("`stackwright verify` says more; nothing is read past the damage"),
         StoreError::Unavailable { what, why } => Code::StateUnavailable
             .error(format!("cannot {what}: {why}"))
             .note("the state was not changed")
@@ -194,6 +196,18 @@ pub fn unsigned(environment: &str, view: &View, found: Option<PublicKey>) -> Box
             .note("nothing was changed")
             .help("name your private key in STACKWRIGHT_SIGNING_KEY_FILE, or put its text into STACKWRIGHT_SIGNING_KEY")
             .help("a signer adds your key: `stackwright key add \"ssh-ed25519 …\" --name NAME --reason \"…\"`"),
+    )
+}
+
+/// The log goes on elsewhere.
+pub fn moved(environment: &str, moved: &Carried) -> Box<Diagnostic> {
+    let diagnostic = Code::StateMoved
+        .error(format!("the state of {environment} has moved to {}; nothing was changed", moved.place))
+        .fact("moved", format!("by {}: {}", moved.who, moved.reason));
+    Box::new(
+        diagnostic
+            .help(format!("name that place in the stack (`state = {}`), so that everybody works there", moved.place))
+            .help("to come back, set `state` as you want it and run `stackwright state migrate --from` the other place"),
     )
 }
 

@@ -31,6 +31,7 @@ const NOT_RUN: &[Code] = &[
     // What it takes is several processes and keys: signing.md.
     Code::NoSigner,
     Code::ForkedState,
+    Code::StateMoved,
 ];
 
 /// Codes whose section shows commands instead of programs: the text of an example cannot bring them about.

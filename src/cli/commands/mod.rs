@@ -2,6 +2,7 @@
 
 mod apply;
 mod audit;
+mod carry;
 mod check;
 mod docs;
 mod eval;

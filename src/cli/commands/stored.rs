@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Context, key};
+use super::{Context, carry, key};
 use crate::cli::args::{ForgetArgs, OutputArgs, StateCommand};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
@@ -201,6 +201,10 @@ pub async fn state(context: &Context<'_>, command: &StateCommand) -> Result<Exit
         StateCommand::Mv { from, to, reason } => mv(context, from, to, reason).await,
         StateCommand::Rebuild => rebuild(context).await,
         StateCommand::Rewrap { reason } => rewrap(context, reason).await,
+        StateCommand::Export { out } => carry::export(context, out.as_deref()).await,
+        StateCommand::Import { file, reason } => carry::import(context, file, reason).await,
+        StateCommand::Backup { out } => carry::backup(context, out.as_deref()).await,
+        StateCommand::Restore { file, reason } => carry::restore(context, file, reason).await,
     }
 }
 

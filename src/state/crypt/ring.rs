@@ -187,6 +187,11 @@ impl KeyRing {
         self.write().plan = Some(key);
     }
 
+    /// Where the key file is, or belongs.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.sources.key_file().map(|(path, _)| path)
+    }
+
     /// The key file that holds a key.
     pub fn file_with(&self, id: KeyId) -> Option<PathBuf> {
         let (path, _) = self.sources.key_file()?;

@@ -85,11 +85,12 @@ pub enum Body {
     Signer(Box<SignerChange>),
     /// Somebody vouches for a head, and with it for all before it.
     Signature(HeadSignature),
-    /// The log was cut or put back on purpose.
-    Restore {
-        who: String,
-        reason: String,
-    },
+    /// The log was put back from a backup.
+    Restore(Restored),
+    /// The log was carried here from elsewhere: from now on this store is the one that goes on.
+    Import(Carried),
+    /// The log goes on in another store: nobody begins a run in this one any more.
+    Moved(Carried),
     /// A kind that a newer minor version knows: kept, chained, shown, without effect.
     Other {
         kind: String,
@@ -118,7 +119,9 @@ impl Body {
             Body::Key(_) => "key",
             Body::Signer(_) => "signer",
             Body::Signature(_) => "signature",
-            Body::Restore { .. } => "restore",
+            Body::Restore(_) => "restore",
+            Body::Import(_) => "import",
+            Body::Moved(_) => "moved",
             Body::Other { kind } => kind,
         }
     }
@@ -169,6 +172,24 @@ pub struct Signer {
     /// Place of the entry that added it.
     pub since: Sequence,
     pub who: String,
+}
+
+/// What `state restore` did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Restored {
+    pub who: String,
+    pub reason: String,
+    /// Entries that the log had once and that nobody could put back.
+    pub lost: u64,
+}
+
+/// The log went from one store to another.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Carried {
+    pub who: String,
+    pub reason: String,
+    /// In words: where from, for `import`; where to, for `moved`.
+    pub place: String,
 }
 
 /// A `reveal(x, "reason")` of the program that a run applies.

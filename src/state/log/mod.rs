@@ -54,6 +54,22 @@ pub fn signature_bytes(signature: &HeadSignature) -> Vec<u8> {
     out
 }
 
+/// What the first entry of a log says; needs no key.
+pub fn genesis_of(entry: &Entry) -> Option<Genesis> {
+    (entry.header.kind == "genesis").then(|| wire::parse::<wire::RawGenesis<'_>>(&entry.body))?.ok()?.genesis().ok()
+}
+
+/// What an entry says that closes a log, or opens it again in another place; needs no key.
+pub fn carried_of(entry: &Entry) -> Option<Carried> {
+    let carries = matches!(&*entry.header.kind, "moved" | "import");
+    Some(carries.then(|| wire::parse::<wire::RawCarried<'_>>(&entry.body))?.ok()?.carried())
+}
+
+/// What an entry says of a restore; needs no key.
+pub fn restored_of(entry: &Entry) -> Option<Restored> {
+    Some((entry.header.kind == "restore").then(|| wire::parse::<wire::RawRestore<'_>>(&entry.body))?.ok()?.restored())
+}
+
 /// What a lease's entry says; needs no key.
 pub fn lease_of(entry: &Entry) -> Option<Lease> {
     (entry.header.kind == "lease").then(|| wire::parse::<wire::RawLease<'_>>(&entry.body))?.ok()?.lease().ok()

@@ -114,7 +114,7 @@ async fn everything(state: &mut State) {
         Body::Plan { id: "7f3a9c21".into(), effects: Digest([9; 32]), who: "ci".into() },
         Body::Approval { plan: "7f3a9c21".into(), effects: Digest([9; 32]), who: "mlopez".into() },
         Body::Key(Box::new(added)),
-        Body::Restore { who: "dkim".into(), reason: "drill".into() },
+        Body::Restore(Restored { who: "dkim".into(), reason: "drill".into(), ..Restored::default() }),
     ])
     .await;
     let outputs = fields(&[("dsn", Value::text("postgres://secret").secret()), ("url", Value::text("https://a"))]);

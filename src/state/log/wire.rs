@@ -82,9 +82,17 @@ pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, 
         Body::Key(change) => write_key(&mut object, change),
         Body::Signer(change) => write_signer(&mut object, change),
         Body::Signature(it) => write_signature(&mut object, it),
-        Body::Restore { who, reason } => {
-            object.text("reason", reason);
-            object.text("who", who);
+        Body::Restore(it) => {
+            if it.lost > 0 {
+                object.number("lost", it.lost);
+            }
+            object.text("reason", &it.reason);
+            object.text("who", &it.who);
+        }
+        Body::Import(it) | Body::Moved(it) => {
+            object.text("place", &it.place);
+            object.text("reason", &it.reason);
+            object.text("who", &it.who);
         }
         Body::Other { .. } => return Err(WireError::Unstorable("an entry of a newer version")),
     }
@@ -95,11 +103,7 @@ pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, 
 /// Reads a body; `view` is the view just before the entry.
 pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -> Result<Body, WireError> {
     Ok(match kind {
-        "genesis" => {
-            let raw: RawGenesis = parse(body)?;
-            let store = StoreId::parse(&raw.store).ok_or(bad("the id of a store"))?;
-            Body::Genesis(Genesis { store, environment: raw.environment.into(), engine: raw.engine.into(), key: raw.key.into() })
-        }
+        "genesis" => Body::Genesis(parse::<RawGenesis>(body)?.genesis()?),
         "lease" => Body::Lease(parse::<RawLease>(body)?.lease()?),
         "renew" => Body::Renew { addresses: addresses(&parse::<RawRenew>(body)?.addresses)? },
         "release" => Body::Release,
@@ -152,10 +156,9 @@ pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -
         "key" => Body::Key(Box::new(read_key(parse(body)?)?)),
         "signer" => Body::Signer(Box::new(parse::<RawSigner<'_>>(body)?.change()?)),
         "signature" => Body::Signature(parse::<RawSignature<'_>>(body)?.signature()?),
-        "restore" => {
-            let raw: RawRestore = parse(body)?;
-            Body::Restore { who: raw.who.into(), reason: raw.reason.into() }
-        }
+        "restore" => Body::Restore(parse::<RawRestore>(body)?.restored()),
+        "import" => Body::Import(parse::<RawCarried>(body)?.carried()),
+        "moved" => Body::Moved(parse::<RawCarried>(body)?.carried()),
         other => without_effect(other),
     })
 }
@@ -196,7 +199,7 @@ pub(super) fn unhex(text: &str) -> Result<[u8; 16], WireError> {
 // Leases.
 
 #[derive(Deserialize)]
-struct RawGenesis<'b> {
+pub(in crate::state) struct RawGenesis<'b> {
     #[serde(borrow)]
     engine: Cow<'b, str>,
     #[serde(borrow)]
@@ -205,6 +208,13 @@ struct RawGenesis<'b> {
     key: Cow<'b, str>,
     #[serde(borrow)]
     store: Cow<'b, str>,
+}
+
+impl RawGenesis<'_> {
+    pub(in crate::state) fn genesis(self) -> Result<Genesis, WireError> {
+        let store = StoreId::parse(&self.store).ok_or(bad("the id of a store"))?;
+        Ok(Genesis { store, environment: self.environment.into(), engine: self.engine.into(), key: self.key.into() })
+    }
 }
 
 pub(in crate::state) fn write_lease(object: &mut Object<'_>, lease: &Lease) {
@@ -700,11 +710,35 @@ impl RawReveal<'_> {
 }
 
 #[derive(Deserialize)]
-struct RawRestore<'b> {
+pub(in crate::state) struct RawRestore<'b> {
+    #[serde(default)]
+    lost: u64,
     #[serde(borrow)]
     reason: Cow<'b, str>,
     #[serde(borrow)]
     who: Cow<'b, str>,
+}
+
+impl RawRestore<'_> {
+    pub(in crate::state) fn restored(self) -> Restored {
+        Restored { who: self.who.into(), reason: self.reason.into(), lost: self.lost }
+    }
+}
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawCarried<'b> {
+    #[serde(borrow)]
+    place: Cow<'b, str>,
+    #[serde(borrow)]
+    reason: Cow<'b, str>,
+    #[serde(borrow)]
+    who: Cow<'b, str>,
+}
+
+impl RawCarried<'_> {
+    pub(in crate::state) fn carried(self) -> Carried {
+        Carried { who: self.who.into(), reason: self.reason.into(), place: self.place.into() }
+    }
 }
 
 pub(in crate::state) fn write_revision(

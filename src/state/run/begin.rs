@@ -14,7 +14,7 @@ use crate::state::log::{Body, Genesis, Lease, RunHeader, Takeover};
 use crate::state::view::fold::overlap;
 use crate::state::view::{OpenIntent, View};
 use crate::state::watch::LEASE;
-use crate::state::{Shared, State, words};
+use crate::state::{Shared, State, carry, words};
 
 /// What became of a try to begin.
 pub enum Begun {
@@ -39,6 +39,10 @@ pub(in crate::state) async fn begin(state: &mut State, header: &RunHeader) -> Re
 /// `None` where somebody else wrote meanwhile.
 async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun>, Box<Diagnostic>> {
     let shared = state.shared.clone();
+    let imported = carry::owed(&shared, &state.view);
+    if let Some(moved) = state.view.moved.as_ref().filter(|_| imported.is_none()) {
+        return Err(words::moved(&shared.environment, moved));
+    }
     let mut wanted: BTreeSet<Address> = header.addresses.iter().cloned().collect();
     let over = match over(state, &wanted).await? {
         Others::InTheWay(held) => return Ok(Some(Begun::Held(held))),
@@ -53,6 +57,8 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun
     if view.genesis.is_none() {
         bodies.extend(genesis(&shared, header)?);
     }
+    let is_imported = imported.is_some();
+    bodies.extend(imported);
     let takeover = |it: &Over| Body::Takeover(Takeover { who: Some(header.who.clone()), ..it.takeover() });
     bodies.extend(over.iter().map(takeover));
     let hold: String = shared.world.random_id().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -68,6 +74,7 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun
     match shared.store.append(view.head, entries.clone()).await {
         Err(StoreError::Moved { .. }) => return Ok(None),
         Err(error) => return Err(words::store(&error)),
+        Ok(_) if is_imported => carry::paid(&shared),
         Ok(_) => {}
     }
     let latest = Arc::make_mut(&mut state.view);

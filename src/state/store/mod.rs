@@ -5,4 +5,4 @@ mod follows;
 pub mod memory;
 
 #[cfg(test)]
-mod promises;
+pub(in crate::state) mod promises;

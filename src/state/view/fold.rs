@@ -110,7 +110,14 @@ impl View {
             Body::Signer(change) => self.change_signers(header, *change)?,
             // Whether it holds is for `verify`; it changes nothing of what is applied.
             Body::Signature(_) => {}
-            Body::Plan { .. } | Body::Approval { .. } | Body::Restore { .. } | Body::Other { .. } => {}
+            Body::Plan { .. } | Body::Approval { .. } | Body::Other { .. } => {}
+            // Whoever put the log here says that it goes on here.
+            Body::Restore(_) | Body::Import(_) => self.moved = None,
+            // What a run still writes after this is void: it would be in the store that nobody reads any more.
+            Body::Moved(moved) => {
+                self.moved = Some(Arc::new(moved));
+                self.active.clear();
+            }
         }
         Ok(())
     }

@@ -92,6 +92,12 @@ pub fn places_in(entries: &[Entry], address: &Address) -> Vec<Sequence> {
     by_address(entries, |_| None).0.remove(address).unwrap_or_default()
 }
 
+/// What entries are about, without an index; `before` are the entries before them, from the first on.
+pub fn about(entries: &[Entry], before: &[Entry]) -> BTreeMap<Address, Vec<Sequence>> {
+    let known = |place: Sequence| named_in_intent(before.get(usize::try_from(place.checked_sub(1)?).ok()?)?);
+    by_address(entries, known).0
+}
+
 /// Whether the index says what the log says up to where it was made; `None` where there is none.
 pub fn agrees(dir: &Path, entries: &[Entry]) -> Option<bool> {
     let path = path(dir);

@@ -10,7 +10,7 @@ pub mod keys;
 pub mod snapshot;
 
 use super::contract::{Head, Sequence, StoreId};
-use super::log::{Genesis, Intent, Lease, OperationId, Revision, Signer};
+use super::log::{Carried, Genesis, Intent, Lease, OperationId, Revision, Signer};
 use super::sign::PublicKey;
 use crate::model::value::Value;
 use crate::model::{Address, Name, Record};
@@ -43,6 +43,8 @@ pub struct View {
     pub durations: BTreeMap<(Name, Name), Vec<Duration>>,
     /// Whose signatures count. Once there is one, there always is.
     pub signers: BTreeMap<PublicKey, Signer>,
+    /// The log goes on in another store, and nothing is written here any more.
+    pub moved: Option<Arc<Carried>>,
     /// Entries without effect, since their writer did not hold the lease: sequence and why.
     pub void: Vec<(Sequence, String)>,
 }

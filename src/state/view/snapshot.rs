@@ -19,7 +19,7 @@ use crate::state::contract::{Head, StoreId};
 use crate::state::log::key::KeyId;
 use crate::state::log::record::{Known, read_record, write_record};
 use crate::state::log::wire::{
-    RawIntent, RawLease, RawRevision, bad, parse, public_key, read_intent, read_revision, write_intent, write_lease,
+    RawCarried, RawIntent, RawLease, RawRevision, bad, parse, public_key, read_intent, read_revision, write_intent, write_lease,
     write_revision,
 };
 use crate::state::log::{Genesis, Object, Signer};
@@ -97,6 +97,13 @@ fn write_small(out: &mut Vec<u8>, view: &View, sealer: &dyn Sealer) -> Result<()
         write_revision(&mut revision, last, sealer)?;
         revision.end();
     }
+    if let Some(moved) = &view.moved {
+        let mut object = Object::new(object.key("moved"));
+        object.text("place", &moved.place);
+        object.text("reason", &moved.reason);
+        object.text("who", &moved.who);
+        object.end();
+    }
     object.list("open", &view.open.values().collect::<Vec<_>>(), |out, open| {
         let written = write_open(out, open, sealer);
         result = std::mem::replace(&mut result, Ok(())).and(written);
@@ -162,6 +169,8 @@ struct RawSmall<'b> {
     keys: Option<RawBook>,
     #[serde(borrow, default)]
     last: Option<RawRevision<'b>>,
+    #[serde(borrow, default)]
+    moved: Option<RawCarried<'b>>,
     #[serde(borrow, default)]
     open: Vec<RawOpen<'b>>,
     run: u64,
@@ -275,6 +284,7 @@ fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> 
         keys: Arc::new(book_of(raw.keys, &raw.key)?),
         genesis: Some(Genesis { store, environment: raw.environment, engine: raw.engine, key: raw.key }),
         run: raw.run,
+        moved: raw.moved.map(|it| Arc::new(it.carried())),
         void: raw.void,
         durations: durations(&raw.durations)?,
         ..View::default()

@@ -1,10 +1,12 @@
-//! The operations on disk that can fail, each in one place, so that a test can make any of them fail.
+//! The operations on disk that can fail, each in one place, so that a test can make any of them fail, and write down what was done.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
+#[cfg(test)]
+pub use super::faults::Faults;
 use super::scan::unavailable;
 use crate::state::contract::StoreError;
 
@@ -14,47 +16,35 @@ pub struct Disk {
     pub faults: std::sync::Arc<Faults>,
 }
 
-/// Lets some operations through and fails the next one, half-way where it is a write.
-#[cfg(test)]
-#[derive(Default)]
-pub struct Faults {
-    /// Operations that still succeed; negative: all do.
-    left: std::sync::atomic::AtomicI64,
-    errno: std::sync::atomic::AtomicI32,
-}
-
-#[cfg(test)]
-impl Faults {
-    pub fn fail_after(&self, operations: i64, errno: i32) {
-        self.errno.store(errno, std::sync::atomic::Ordering::SeqCst);
-        self.left.store(operations + 1, std::sync::atomic::Ordering::SeqCst);
-    }
-
-    /// Whether the fault was met.
-    pub fn was_met(&self) -> bool {
-        self.left.load(std::sync::atomic::Ordering::SeqCst) == 0 && self.errno.load(std::sync::atomic::Ordering::SeqCst) != 0
-    }
-
-    fn next(&self) -> io::Result<()> {
-        use std::sync::atomic::Ordering::SeqCst;
-        let errno = self.errno.load(SeqCst);
-        if errno != 0 && self.left.load(SeqCst) > 0 && self.left.fetch_sub(1, SeqCst) == 1 {
-            return Err(io::Error::from_raw_os_error(errno));
-        }
-        Ok(())
-    }
+/// Tells the tests' record of it, where there is one.
+macro_rules! done {
+    ($disk:ident, $($what:tt)*) => {
+        #[cfg(test)]
+        $disk.faults.$($what)*;
+    };
 }
 
 impl Disk {
-    fn point(&self) -> io::Result<()> {
+    /// An operation comes; `Err` where a test says that it fails.
+    pub fn point(&self) -> io::Result<()> {
         #[cfg(test)]
         self.faults.next()?;
         Ok(())
     }
 
+    /// Makes a directory and those above it that are missing, each with its name on the disk.
     pub fn create_dirs(&self, dir: &Path) -> io::Result<()> {
-        self.point()?;
-        std::fs::create_dir_all(dir)
+        let missing: Vec<&Path> = dir.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
+        for dir in missing.into_iter().rev() {
+            self.point()?;
+            match std::fs::create_dir(dir) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+                made => made?,
+            }
+            done!(self, made_dir(dir));
+            self.sync_dir(parent_of(dir))?;
+        }
+        Ok(())
     }
 
     pub fn open(&self, path: &Path) -> Result<File, StoreError> {
@@ -64,7 +54,9 @@ impl Disk {
 
     pub fn create(&self, path: &Path) -> io::Result<File> {
         self.point()?;
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+        done!(self, made(path, &file));
+        Ok(file)
     }
 
     /// A file that exists for its lock alone.
@@ -75,31 +67,45 @@ impl Disk {
 
     pub fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         if let Err(error) = self.point() {
-            // A full disk takes the first part.
-            file.write_all_at(&bytes[..bytes.len() / 2], offset)?;
+            // A full disk takes the first part, and so does a process that is killed.
+            #[cfg(test)]
+            if let Some(part) = self.faults.part_of(bytes) {
+                file.write_all_at(part, offset)?;
+                done!(self, wrote(file, offset, part));
+            }
             return Err(error);
         }
-        file.write_all_at(bytes, offset)
+        file.write_all_at(bytes, offset)?;
+        done!(self, wrote(file, offset, bytes));
+        Ok(())
     }
 
     pub fn set_length(&self, file: &File, length: u64) -> io::Result<()> {
         self.point()?;
-        file.set_len(length)
+        file.set_len(length)?;
+        done!(self, cut(file, length));
+        Ok(())
     }
 
-    pub fn sync(&self, file: &File) -> Result<(), io::Error> {
+    pub fn sync(&self, file: &File) -> io::Result<()> {
         self.point()?;
-        file.sync_data()
+        file.sync_data()?;
+        done!(self, synced(file));
+        Ok(())
     }
 
     pub fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.point()?;
-        File::open(dir)?.sync_all()
+        File::open(dir)?.sync_all()?;
+        done!(self, synced_dir(dir));
+        Ok(())
     }
 
     pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.point()?;
-        std::fs::rename(from, to)
+        std::fs::rename(from, to)?;
+        done!(self, renamed(from, to));
+        Ok(())
     }
 
     /// A file that is there with all its bytes, or not at all.
@@ -107,7 +113,9 @@ impl Disk {
         let fresh = path.with_extension("new");
         let made = self.create(&fresh).and_then(|file| self.write_at(&file, bytes, 0).map(|()| file));
         let file = made.map_err(|error| {
-            let _ = std::fs::remove_file(&fresh);
+            if self.point().is_ok() {
+                let _ = std::fs::remove_file(&fresh);
+            }
             unavailable("write", path, &error)
         })?;
         self.sync(&file).map_err(|error| unconfirmed(&fresh, &error))?;
@@ -115,6 +123,22 @@ impl Disk {
         self.sync_dir(dir).map_err(|error| unconfirmed(dir, &error))?;
         Ok(file)
     }
+
+    /// Makes sure of the names that lead to a directory: whoever made it may have died before. Directories that this process may not
+    /// even look into were not made by us.
+    pub fn sync_names(&self, dir: &Path) -> Result<(), StoreError> {
+        for dir in dir.ancestors().take(4).filter(|it| !it.as_os_str().is_empty()) {
+            match self.sync_dir(dir) {
+                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(unconfirmed(dir, &error)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn parent_of(dir: &Path) -> &Path {
+    dir.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 pub fn unconfirmed(path: &Path, error: &io::Error) -> StoreError {

@@ -43,6 +43,8 @@ pub enum HeadFile {
     Missing,
     Present {
         newest: HeadRecord,
+        /// Which of the two says so.
+        slot: u64,
         /// One of the two slots cannot be read.
         one_damaged: bool,
     },
@@ -57,8 +59,9 @@ pub fn read(path: &Path) -> io::Result<HeadFile> {
     };
     let slots: Vec<Option<HeadRecord>> = (0..2).map(|at| parse(bytes.get(at * SLOT..(at + 1) * SLOT)?)).collect();
     let one_damaged = slots.iter().any(Option::is_none) || bytes.len() != 2 * SLOT;
-    Ok(match slots.into_iter().flatten().max_by_key(|slot| slot.generation) {
-        Some(newest) => HeadFile::Present { newest, one_damaged },
+    let read = (0..).zip(slots).filter_map(|(at, slot)| Some((at, slot?)));
+    Ok(match read.max_by_key(|(_, slot)| slot.generation) {
+        Some((slot, newest)) => HeadFile::Present { newest, slot, one_damaged },
         None => HeadFile::Damaged,
     })
 }
@@ -114,8 +117,7 @@ pub fn first(store: StoreId) -> Vec<u8> {
     [bytes(&record(0)), bytes(&record(1))].concat()
 }
 
-/// Writes the slot whose turn it is. Not synced: a head that is behind is made good by the chain.
-pub fn write(disk: &Disk, file: &File, record: &HeadRecord) -> io::Result<()> {
-    let slot = record.generation % 2;
+/// Writes one of the two slots. Not synced: a head that is behind is made good by the chain.
+pub fn write(disk: &Disk, file: &File, slot: u64, record: &HeadRecord) -> io::Result<()> {
     disk.write_at(file, &bytes(record), slot * SLOT as u64)
 }

@@ -14,7 +14,12 @@
 //! What is derived may be deleted at any time. Reading takes no lock and writes nothing; nothing is made before the first append.
 
 mod disk;
+#[cfg(test)]
+mod faults;
 mod head;
+#[cfg(test)]
+mod power;
+mod replace;
 mod scan;
 mod segment;
 mod writer;
@@ -30,10 +35,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use self::disk::Disk;
+use self::replace::{Replacement, replace, salvage};
 use self::scan::{scan, scan_until_damage, unavailable};
 use self::writer::Writer;
 use crate::model::Digest;
-use crate::state::contract::{Entry, Head, Hold, Liveness, Sequence, Snapshot, Store, StoreError};
+use crate::state::contract::{Entry, Head, Hold, Liveness, Salvage, Sequence, Snapshot, Store, StoreError};
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
@@ -149,6 +155,23 @@ impl Store for Embedded {
         self.disk.make(&self.dir, &self.dir.join("snapshot"), &snapshot_bytes(&snapshot)).map(drop)
     }
 
+    async fn fill(&self, entries: Vec<Entry>) -> Result<Head, StoreError> {
+        let head = entries.last().map(Entry::head);
+        let new = Replacement { entries: &entries, snapshot: None, over_another: false };
+        replace(&self.disk, &self.dir, self.segment_max, &new)?;
+        head.ok_or_else(|| StoreError::Misuse("nothing to make a log of".into()))
+    }
+
+    async fn replace(&self, entries: Vec<Entry>, snapshot: Option<Snapshot>) -> Result<String, StoreError> {
+        let new = Replacement { entries: &entries, snapshot: snapshot.as_ref(), over_another: true };
+        let aside = replace(&self.disk, &self.dir, self.segment_max, &new)?;
+        Ok(aside.map(|aside| aside.display().to_string()).unwrap_or_default())
+    }
+
+    async fn salvage(&self, known: &[Entry]) -> Result<Salvage, StoreError> {
+        salvage(&self.dir, known)
+    }
+
     async fn remarks(&self) -> Result<Vec<String>, StoreError> {
         let Some(found) = scan(&self.dir, u64::MAX)? else { return Ok(Vec::new()) };
         let mut remarks = Vec::new();
@@ -169,6 +192,19 @@ impl Store for Embedded {
     }
 }
 
+/// Whether any run that marked itself in this directory is alive.
+fn runs_alive(dir: &Path) -> Result<bool, StoreError> {
+    let runs = dir.join("runs");
+    let listing = match std::fs::read_dir(&runs) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(unavailable("read", &runs, &error)),
+    };
+    let files = listing.flatten().filter_map(|file| File::open(file.path()).ok());
+    let mut locks = files.map(|file| file.try_lock());
+    Ok(locks.any(|lock| matches!(lock, Err(TryLockError::WouldBlock))))
+}
+
 struct Held {
     _file: File,
     path: PathBuf,
@@ -187,7 +223,7 @@ const SNAPSHOT_MAGIC: &[u8; 8] = b"SWSNAP\0\x01";
 const SNAPSHOT_HEADER: usize = 8 + 8 + 32 + 32 + 8;
 
 /// `magic  sequence u64  hash [32]  SHA-256 of the rest [32]  unpacked u64`, then the bytes packed with LZ4.
-fn snapshot_bytes(snapshot: &Snapshot) -> Vec<u8> {
+pub(in crate::state) fn snapshot_bytes(snapshot: &Snapshot) -> Vec<u8> {
     let packed = lz4_flex::block::compress(&snapshot.bytes);
     let mut out = Vec::with_capacity(SNAPSHOT_HEADER + packed.len());
     out.extend_from_slice(SNAPSHOT_MAGIC);
@@ -199,7 +235,7 @@ fn snapshot_bytes(snapshot: &Snapshot) -> Vec<u8> {
     out
 }
 
-fn read_snapshot(bytes: &[u8]) -> Option<Snapshot> {
+pub(in crate::state) fn read_snapshot(bytes: &[u8]) -> Option<Snapshot> {
     let (header, packed) = bytes.split_at_checked(SNAPSHOT_HEADER)?;
     let (magic, rest) = header.split_at(8);
     let (sequence, rest) = rest.split_at(8);

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::head::{self, HeadFile, HeadRecord};
+use super::replace::interrupted;
 use super::segment::{self, Frame, SegmentHeader};
 use crate::model::Digest;
 use crate::state::contract::{Entry, FORMAT, Format, Head, Sequence, StoreError, StoreId};
@@ -23,6 +24,8 @@ pub struct Scan {
     pub torn: u64,
     /// What the head file says.
     pub head: HeadRecord,
+    /// Which of its two copies says so.
+    pub head_slot: u64,
     pub head_slot_damaged: bool,
     /// Those that were asked for.
     pub entries: Vec<Entry>,
@@ -53,11 +56,14 @@ fn scan_once(dir: &Path, from: Sequence, kept: &mut Vec<Entry>) -> Result<Option
     let path = dir.join("head");
     let file = head::read(&path).map_err(|error| unavailable("read", &path, &error))?;
     let segments = segments(dir)?;
-    let (head, head_slot_damaged) = match file {
+    let (head, head_slot, head_slot_damaged) = match file {
+        HeadFile::Missing if segments.is_empty() && interrupted(dir) => {
+            return Err(damaged(dir, "putting another log in its place was interrupted"));
+        }
         HeadFile::Missing if segments.is_empty() => return Ok(None),
         HeadFile::Missing => return Err(damaged(&path, "it is missing, so that nobody can tell whether the log is whole")),
         HeadFile::Damaged => return Err(damaged(&path, "neither of its two copies can be read")),
-        HeadFile::Present { newest, one_damaged } => (newest, one_damaged),
+        HeadFile::Present { newest, slot, one_damaged } => (newest, slot, one_damaged),
     };
     if head.format.major > FORMAT.major {
         return Err(newer(&head, head.format));
@@ -86,7 +92,7 @@ fn scan_once(dir: &Path, from: Sequence, kept: &mut Vec<Entry>) -> Result<Option
             return Err(damaged(&last, &format!("entry {} is not the one that the head names", said.sequence)));
         }
     }
-    Ok(Some(Scan { end: at, last, length, torn, head, head_slot_damaged, entries: Vec::new() }))
+    Ok(Some(Scan { end: at, last, length, torn, head, head_slot, head_slot_damaged, entries: Vec::new() }))
 }
 
 struct Reader<'h> {
@@ -172,8 +178,17 @@ impl Reader<'_> {
     }
 }
 
-/// The segment files by the sequence of their first entry, which names them.
+/// The segment files by the sequence of their first entry, which names them; all from the first one on.
 pub fn segments(dir: &Path) -> Result<Vec<(Sequence, PathBuf)>, StoreError> {
+    let found = segments_of(dir)?;
+    match found.first() {
+        Some((first, path)) if *first != 1 => Err(damaged(path, "the segments before it are missing")),
+        _ => Ok(found),
+    }
+}
+
+/// The same, whichever are there.
+pub fn segments_of(dir: &Path) -> Result<Vec<(Sequence, PathBuf)>, StoreError> {
     let listing = match std::fs::read_dir(dir) {
         Ok(listing) => listing,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -188,10 +203,7 @@ pub fn segments(dir: &Path) -> Result<Vec<(Sequence, PathBuf)>, StoreError> {
         }
     }
     found.sort();
-    match found.first() {
-        Some((first, path)) if *first != 1 => Err(damaged(path, "the segments before it are missing")),
-        _ => Ok(found),
-    }
+    Ok(found)
 }
 
 pub fn segment_path(dir: &Path, first: Sequence) -> PathBuf {

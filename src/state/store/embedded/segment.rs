@@ -106,6 +106,15 @@ impl<'b> Frame<'b> {
 
     /// Its entries, where they follow `before` and lead to the frame's hash.
     pub fn entries(&self, store: StoreId, before: Digest) -> Option<Vec<Entry>> {
+        self.entries_unproved_after(store, before).filter(|it| it.last().is_some_and(|last| last.hash() == self.hash))
+    }
+
+    /// Its entries, whatever came before them: what they say can be read, and their hashes mean nothing.
+    pub fn entries_unproved(&self, store: StoreId) -> Option<Vec<Entry>> {
+        self.entries_unproved_after(store, Head::NONE)
+    }
+
+    fn entries_unproved_after(&self, store: StoreId, before: Digest) -> Option<Vec<Entry>> {
         let whole = match self.packed {
             false => Bytes::copy_from_slice(self.stored),
             true => Bytes::from(lz4_flex::block::decompress(self.stored, self.whole).ok()?),
@@ -136,7 +145,7 @@ impl<'b> Frame<'b> {
             head = entry.head();
             entries.push(entry);
         }
-        (input.bytes.is_empty() && head.hash == self.hash).then_some(entries)
+        input.bytes.is_empty().then_some(entries)
     }
 }
 
@@ -173,6 +182,13 @@ pub fn frame(entries: &[Entry]) -> Option<Vec<u8>> {
     out.extend_from_slice(&crc.finalize().to_le_bytes());
     out.extend_from_slice(stored);
     Some(out)
+}
+
+/// Where the next whole frame begins, at `from` or later.
+pub fn next_frame(bytes: &[u8], from: usize) -> Option<usize> {
+    let rest = bytes.get(from..)?;
+    let starts = rest.windows(FRAME_MAGIC.len()).enumerate().filter(|(_, window)| window == FRAME_MAGIC);
+    starts.map(|(at, _)| from + at).find(|at| Frame::parse(&bytes[*at..]).is_some())
 }
 
 /// Whether a whole frame begins anywhere after the first byte. Where there are very many beginnings, it is taken for granted.

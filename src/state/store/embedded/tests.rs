@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Embedded;
+use super::faults::Fault;
 use super::head::SLOT;
 use super::segment::{HEADER, SegmentHeader};
 use crate::model::Digest;
@@ -26,7 +27,7 @@ fn logs(dir: &Path) -> Vec<PathBuf> {
     super::scan::segments(dir).expect("segments").into_iter().map(|(_, path)| path).collect()
 }
 
-fn scratch() -> tempfile::TempDir {
+pub fn scratch() -> tempfile::TempDir {
     tempfile::tempdir().expect("a directory")
 }
 
@@ -192,7 +193,9 @@ async fn when_any_operation_on_disk_fails_an_append_is_there_whole_or_not_at_all
     const ENOSPC: i32 = 28;
     const EIO: i32 = 5;
     const EROFS: i32 = 30;
-    for errno in [ENOSPC, EIO, EROFS] {
+    let faults =
+        [Fault::Half(ENOSPC), Fault::Clean(ENOSPC), Fault::Half(EIO), Fault::Clean(EIO), Fault::Clean(EROFS), Fault::Kill];
+    for fault in faults {
         for segment_max in [1, 1 << 20] {
             let mut operations = 0;
             // Both the making of a log and every kind of append to it; until a fault comes too late to be met.
@@ -200,7 +203,7 @@ async fn when_any_operation_on_disk_fails_an_append_is_there_whole_or_not_at_all
                 let dir = scratch();
                 let store = Embedded::with_segments_of(dir.path().join("env"), segment_max);
                 let mut acknowledged: Vec<Entry> = Vec::new();
-                store.disk.faults.fail_after(operations, errno);
+                store.disk.faults.fail_after(operations, fault);
                 let mut failed = None;
                 for body in ["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"] {
                     let head = acknowledged.last().map(Entry::head);
@@ -214,15 +217,21 @@ async fn when_any_operation_on_disk_fails_an_append_is_there_whole_or_not_at_all
                     }
                 }
                 let met = store.disk.faults.was_met();
+                // A process whose disk did not confirm a write writes no more, even if the disk is well again.
+                if let Some((_, StoreError::Unconfirmed { .. })) = &failed {
+                    let head = acknowledged.last().map(Entry::head);
+                    let again = store.append(head, entries(head, &["{\"d\":4}"])).await;
+                    assert!(matches!(again, Err(StoreError::Unconfirmed { .. })), "operation {operations}: {again:?}");
+                }
                 let again = Embedded::with_segments_of(dir.path().join("env"), segment_max);
-                let kept = again.read(1).await.unwrap_or_else(|error| panic!("operation {operations}: {error}"));
+                let kept = again.read(1).await.unwrap_or_else(|error| panic!("{fault:?} at operation {operations}: {error}"));
                 if let Some((news, error)) = failed {
                     let clear = matches!(error, StoreError::Unavailable { .. } | StoreError::Unconfirmed { .. });
-                    assert!(clear, "operation {operations}: {error:?}");
+                    assert!(clear, "{fault:?} at operation {operations}: {error:?}");
                     let with_news = [acknowledged.clone(), news].concat();
-                    assert!(kept == acknowledged || kept == with_news, "operation {operations}: {error}");
+                    assert!(kept == acknowledged || kept == with_news, "{fault:?} at operation {operations}: {error}");
                 } else {
-                    assert_eq!(kept, acknowledged, "operation {operations}");
+                    assert_eq!(kept, acknowledged, "{fault:?} at operation {operations}");
                 }
                 // Whoever comes next can go on.
                 let head = kept.last().map(Entry::head);
@@ -234,6 +243,41 @@ async fn when_any_operation_on_disk_fails_an_append_is_there_whole_or_not_at_all
                 operations += 1;
             }
             assert!(operations > 10, "faults were met at {operations} places");
+        }
+    }
+}
+
+/// The same while a log is put in the place of another: either the old one is there, or the new one.
+#[tokio::test]
+async fn when_any_operation_fails_while_a_log_is_replaced_one_of_the_two_is_there() {
+    for fault in [Fault::Half(28), Fault::Clean(5), Fault::Kill] {
+        for operations in 0.. {
+            let dir = scratch();
+            let place = dir.path().join("env");
+            let old = small_log(&place, 3).await;
+            let new = [old[..3].to_vec(), entries(old.get(2).map(Entry::head), &["{\"new\":1}"])].concat();
+            let store = Embedded::with_segments_of(place.clone(), 1);
+            store.disk.faults.fail_after(operations, fault);
+            let replaced = store.replace(new.clone(), None).await;
+            let kept = Embedded::at(place).read(1).await.expect("a log is there");
+            match &replaced {
+                Ok(aside) => {
+                    assert_eq!(kept, new, "{fault:?} at operation {operations}");
+                    assert_eq!(Embedded::at(aside.into()).read(1).await.expect("it is kept aside"), old);
+                }
+                // Once it is exchanged, only a sync can fail.
+                Err(StoreError::Unconfirmed { .. }) if fault != Fault::Kill => {
+                    assert!(kept == old || kept == new, "operation {operations}")
+                }
+                Err(error) => {
+                    assert!(matches!(error, StoreError::Unavailable { .. } | StoreError::Unconfirmed { .. }), "{error:?}");
+                    assert!(kept == old || (fault == Fault::Kill && kept == new), "{fault:?} at operation {operations}: {error}");
+                }
+            }
+            if !store.disk.faults.was_met() {
+                assert!(operations > 10, "faults were met at {operations} places");
+                break;
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Appends to a log on disk.
 //!
-//! The order of an append: the lock of the log; the end of the log is where it was left, or it is read again; the frame is
-//! written and `fdatasync`ed; the head is written, and synced when a run begins or ends. A segment is made under another name,
+//! The order of an append: the lock of the log; the end of the log is where it was left, or it is read again, and what others
+//! may have left unsynced is synced; the frame is written and `fdatasync`ed; the head is written, and synced when a run begins
+//! or ends. Of the two copies of the head only one is ever written between two syncs, so that the other is whole whatever happens. A segment is made under another name,
 //! with its first frame in it, synced, renamed, and its directory synced: no segment is ever empty. The first head says that a
 //! log is being made, and stands before the first segment, so that a missing head is always damage.
 
 use std::fs::{File, TryLockError};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -29,6 +31,8 @@ pub struct Writer {
     tail: Option<Tail>,
     /// The disk did not confirm a write: nothing is written any more.
     broken: Option<StoreError>,
+    /// The names that lead to the log are on the disk.
+    names_synced: bool,
 }
 
 /// Where the log ends, as this process left it.
@@ -38,12 +42,14 @@ struct Tail {
     length: u64,
     head_file: File,
     head: HeadRecord,
+    /// The copy of the head that is written until it is synced.
+    slot: u64,
     end: Head,
 }
 
 impl Writer {
     pub fn new(dir: PathBuf, disk: Disk, segment_max: u64) -> Writer {
-        Writer { dir, disk, segment_max, tail: None, broken: None }
+        Writer { dir, disk, segment_max, tail: None, broken: None, names_synced: false }
     }
 
     pub fn append(&mut self, expected: Option<Head>, entries: &[Entry]) -> Result<Head, StoreError> {
@@ -54,7 +60,9 @@ impl Writer {
         let frame = segment::frame(entries).ok_or_else(|| StoreError::Misuse("an append is too large".into()))?;
         self.disk.create_dirs(&self.dir).map_err(|error| unavailable("write to", &self.dir, &error))?;
         let _lock = lock(&self.disk, &self.dir.join("append.lock"))?;
-        self.find_tail()?;
+        if let Err(error) = self.find_tail() {
+            return Err(self.given_up(error));
+        }
         let head = self.tail.as_ref().map(|tail| tail.end);
         if head != expected {
             return Err(StoreError::Moved { head });
@@ -64,13 +72,16 @@ impl Writer {
             Some(tail) if tail.length >= self.segment_max => self.roll(entries, &frame),
             Some(_) => self.extend(entries, &frame),
         };
-        if let Err(StoreError::Unconfirmed { .. }) = &result {
-            self.broken = result.as_ref().err().cloned();
+        result.map_err(|error| self.given_up(error))
+    }
+
+    /// After an error the log is read again; after one of a sync nothing is believed any more.
+    fn given_up(&mut self, error: StoreError) -> StoreError {
+        self.tail = None;
+        if matches!(error, StoreError::Unconfirmed { .. }) {
+            self.broken = Some(error.clone());
         }
-        if result.is_err() {
-            self.tail = None;
-        }
-        result
+        error
     }
 
     /// The tail as it is now, whoever wrote last; a torn write behind it is cut.
@@ -80,15 +91,28 @@ impl Writer {
         }
         self.tail = None;
         let Some(found) = scan(&self.dir, u64::MAX)? else { return Ok(()) };
-        let Scan { end, last, length, torn, head, .. } = found;
+        let Scan { end, last, length, torn, head, head_slot, .. } = found;
         let segment = self.disk.open(&last)?;
         let head_path = self.dir.join("head");
         let head_file = self.disk.open(&head_path)?;
         if torn > 0 {
-            let cut = self.disk.set_length(&segment, length).and_then(|()| self.disk.sync(&segment));
+            let cut = self.disk.set_length(&segment, length);
             cut.map_err(|error| unavailable("cut a torn write from", &last, &error))?;
         }
-        self.tail = Some(Tail { path: last, segment, length, head_file, head, end });
+        // Whoever wrote this may have been killed before it was synced, and what is written now must not stand on it unsynced.
+        self.disk.sync(&segment).map_err(|error| unconfirmed(&last, &error))?;
+        self.disk.sync(&head_file).map_err(|error| unconfirmed(&head_path, &error))?;
+        self.sync_names()?;
+        let slot = 1 - head_slot;
+        self.tail = Some(Tail { path: last, segment, length, head_file, head, slot, end });
+        Ok(())
+    }
+
+    fn sync_names(&mut self) -> Result<(), StoreError> {
+        if !self.names_synced {
+            self.disk.sync_names(&self.dir)?;
+            self.names_synced = true;
+        }
         Ok(())
     }
 
@@ -99,7 +123,11 @@ impl Writer {
             let _ = self.disk.set_length(&tail.segment, tail.length);
             return Err(unavailable("write to", &tail.path, &error));
         }
-        self.disk.sync(&tail.segment).map_err(|error| unconfirmed(&tail.path, &error))?;
+        if let Err(error) = self.disk.sync(&tail.segment) {
+            // It may be in memory and not on the disk: whoever comes next must not take it for durable.
+            let _ = self.disk.set_length(&tail.segment, tail.length);
+            return Err(unconfirmed(&tail.path, &error));
+        }
         tail.length += frame.len() as u64;
         tail.advance(&self.disk, entries, &self.dir)
     }
@@ -113,6 +141,7 @@ impl Writer {
 
     fn create(&mut self, entries: &[Entry], frame: &[u8]) -> Result<Head, StoreError> {
         let store = entries[0].header.store;
+        self.sync_names()?;
         let head_path = self.dir.join("head");
         self.disk.make(&self.dir, &head_path, &head::first(store))?;
         let (path, segment) = make_segment(&self.disk, &self.dir, entries, frame)?;
@@ -126,7 +155,7 @@ impl Writer {
         };
         let length = (segment::HEADER + frame.len()) as u64;
         let end = Head { sequence: 0, hash: Head::NONE };
-        let mut tail = Tail { path, segment, length, head_file: self.disk.open(&head_path)?, head, end };
+        let mut tail = Tail { path, segment, length, head_file: self.disk.open(&head_path)?, head, slot: 0, end };
         let result = tail.advance(&self.disk, entries, &self.dir);
         self.tail = Some(tail);
         result
@@ -137,8 +166,10 @@ impl Tail {
     /// Nobody has written since: the file is as long as it was, and no other follows it.
     fn is_where_it_was(&self) -> bool {
         let Some(dir) = self.path.parent() else { return false };
-        let same_length = self.segment.metadata().is_ok_and(|it| it.len() == self.length);
-        same_length && self.path.exists() && !segment_path(dir, self.end.sequence + 1).exists()
+        let same_file = self.segment.metadata().ok().zip(std::fs::metadata(&self.path).ok());
+        // By its inode: another log may have been put in its place.
+        let same = same_file.is_some_and(|(open, named)| open.ino() == named.ino() && open.len() == self.length);
+        same && !segment_path(dir, self.end.sequence + 1).exists()
     }
 
     /// The entries are durable: says so in the head.
@@ -154,10 +185,11 @@ impl Tail {
             store: self.head.store,
         };
         // A head that stays behind is no harm: the chain proves the longer log. So this does not undo the append.
-        let written = head::write(disk, &self.head_file, &self.head);
+        let written = head::write(disk, &self.head_file, self.slot, &self.head);
         let is_turn = |entry: &Entry| matches!(&*entry.header.kind, "genesis" | "lease" | "release" | "revision");
         if written.is_ok() && entries.iter().any(is_turn) {
             disk.sync(&self.head_file).map_err(|error| unconfirmed(&dir.join("head"), &error))?;
+            self.slot = 1 - self.slot;
         }
         Ok(self.end)
     }
@@ -173,7 +205,7 @@ fn make_segment(disk: &Disk, dir: &Path, entries: &[Entry], frame: &[u8]) -> Res
 
 /// The lock of the log, for the time of one append. Freed when the file is closed, also by a crash.
 #[allow(clippy::disallowed_methods, reason = "another process holds it: there is nothing to await, and no simulated time")]
-fn lock(disk: &Disk, path: &Path) -> Result<File, StoreError> {
+pub fn lock(disk: &Disk, path: &Path) -> Result<File, StoreError> {
     let file = disk.open_lock(path).map_err(|error| unavailable("write to", path, &error))?;
     let started = Instant::now();
     loop {
