@@ -332,10 +332,25 @@ impl<'t> Pieces<'t> {
             && (inside.iter().any(is_range) || matches!(inside, [only] if is_regex(only)))
     }
 
+    /// The `else` of a `require` that stands on one line: its message goes to the next one.
+    fn message_of_require(&self, line: &layout::Line) -> Option<usize> {
+        let first = self.all.get(line.first).filter(|it| it.kind == Kind::Word && it.text == "require")?;
+        let is_else = |at: &usize| {
+            let piece = &self.all[*at];
+            piece.kind == Kind::Word && piece.text == "else" && piece.parent == first.parent
+        };
+        (line.first + 1..line.end).rev().find(is_else)
+    }
+
     /// Opens the widest bracket of each line that is too long; whether there was one.
     fn break_long_lines(&mut self, lines: &[layout::Line]) -> bool {
         let mut changed = false;
         for line in lines.iter().filter(|line| line.width > WIDTH) {
+            if let Some(at) = self.message_of_require(line) {
+                self.all[at].breaks = 1;
+                changed = true;
+                continue;
+            }
             let mut best: Option<(usize, usize)> = None;
             let mut index = line.first;
             while index < line.end {

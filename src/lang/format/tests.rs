@@ -6,8 +6,9 @@ fn formatted(text: &str) -> String {
 
 fn fixtures() -> Vec<(String, String)> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lang");
+    let library = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
     let files =
-        [root.clone(), root.join("syntax")].into_iter().flat_map(|it| std::fs::read_dir(it).expect("the fixtures are there"));
+        [root.clone(), root.join("syntax"), library].into_iter().flat_map(|it| std::fs::read_dir(it).expect("the fixtures are there"));
     let files = files.flatten().map(|it| it.path()).filter(|it| it.extension().is_some_and(|it| it == "stack"));
     files.map(|it| (it.display().to_string(), std::fs::read_to_string(&it).expect("a fixture can be read"))).collect()
 }
@@ -51,6 +52,10 @@ fn layout_is_regular_and_keeps_choices() {
         (
             "service a {\n x = 1\n long = 2\n b {c = 1}\n \"q\" = 3\n}",
             "service a {\n  x    = 1\n  long = 2\n  b { c = 1 }\n  \"q\"  = 3\n}\n",
+        ),
+        (
+            "component a {\n require length(input.extensions) == 0 else \"extensions are not built in this version: create them in a migration of your own, before\"\n}",
+            "component a {\n  require length(input.extensions) == 0\n    else \"extensions are not built in this version: create them in a migration of your own, before\"\n}\n",
         ),
         ("", ""),
         ("# only this", "# only this\n"),
