@@ -1,6 +1,7 @@
 //! `check`: every mistake of a program, without network and without state.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::desired::offline;
@@ -8,7 +9,7 @@ use super::environment;
 use super::project::{self, Failure};
 use super::settings::Settings;
 use crate::graph::resources::order_resources;
-use crate::model::{Code, Diagnostic, Sources, Span};
+use crate::model::{Code, Diagnostic, Origin, Sources, Span};
 use crate::providers::registry;
 
 /// What checking found.
@@ -21,26 +22,41 @@ pub struct Report {
     pub environments: Vec<(String, usize)>,
 }
 
-/// What tells whether a file of the stack changed: names, sizes and times of last writing.
-pub fn stamp(settings: &Settings) -> Vec<(String, u64, Option<std::time::SystemTime>)> {
-    let Ok(entries) = std::fs::read_dir(&settings.dir) else { return Vec::new() };
-    let mut files: Vec<_> = entries
-        .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|it| it == "stack"))
+/// What tells whether a file changed: its path, size and time of last writing.
+pub type Stamp = BTreeSet<(PathBuf, u64, Option<std::time::SystemTime>)>;
+
+/// The `.stack` files of some directories, as seen from the stack's.
+pub fn stamp(settings: &Settings, directories: &BTreeSet<PathBuf>) -> Stamp {
+    let entries = directories.iter().filter_map(|it| std::fs::read_dir(settings.dir.join(it)).ok()).flatten().flatten();
+    let files = entries.filter(|entry| entry.path().extension().is_some_and(|it| it == "stack"));
+    files
         .filter_map(|entry| {
             let about = entry.metadata().ok()?;
-            Some((entry.file_name().to_string_lossy().into_owned(), about.len(), about.modified().ok()))
+            Some((entry.path(), about.len(), about.modified().ok()))
         })
-        .collect();
-    files.sort();
-    files
+        .collect()
+}
+
+/// The directories that a program was read from: the stack's own, and those that it imports.
+pub fn directories(sources: &Sources) -> BTreeSet<PathBuf> {
+    let files = sources.iter().filter(|(_, source)| source.origin == Origin::File);
+    let parents = files.filter_map(|(_, source)| Some(Path::new(&*source.name).parent()?.to_owned()));
+    parents.chain([PathBuf::new()]).collect()
+}
+
+/// What the process does when the check is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// It ends, and its memory with it: nothing that is large is freed before.
+    Ends,
+    GoesOn,
 }
 
 /// Checks the stack or directory of components, then what it amounts to in `environment`, or in each of its environments. Inputs that have to be given and
 /// secrets are not missed: they are known when somebody plans.
 ///
 /// Errors: only for wrong usage ([`Code::UnknownEnvironment`]); what is wrong with the program is in the report.
-pub fn check(settings: &Settings, environment: Option<&str>) -> Result<Report, Failure> {
+pub fn check(settings: &Settings, environment: Option<&str>, after: After) -> Result<Report, Failure> {
     let (checked, is_components) = project::check_directory(settings, Arc::new(registry::schemas()));
     let mut report =
         Report { stack: String::new(), diagnostics: checked.diagnostics, sources: checked.sources, environments: Vec::new() };
@@ -55,16 +71,23 @@ pub fn check(settings: &Settings, environment: Option<&str>) -> Result<Report, F
     let mut seen: BTreeSet<(Code, Option<Span>, String)> = BTreeSet::new();
     for environment in chosen {
         let found = match offline(&program, settings, &report.sources, &environment) {
-            Ok(desired) => {
+            Ok(mut desired) => {
                 report.environments.push((environment, desired.resources.len()));
                 let circles = order_resources(&desired.resources).err().unwrap_or_default();
-                desired.warnings.into_iter().chain(circles).collect()
+                let found = std::mem::take(&mut desired.warnings).into_iter().chain(circles).collect();
+                if after == After::Ends {
+                    std::mem::forget(desired);
+                }
+                found
             }
             Err(diagnostics) => diagnostics,
         };
         // What is wrong in every environment is said once.
         let new = found.into_iter().filter(|it| !matches!(it.code, Code::MissingInput | Code::SecretMissing));
         report.diagnostics.extend(new.filter(|it| seen.insert((it.code, it.span(), it.message.clone()))));
+    }
+    if after == After::Ends {
+        std::mem::forget(program);
     }
     Ok(report)
 }

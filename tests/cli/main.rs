@@ -9,6 +9,8 @@ mod canary;
 mod imports;
 mod keys;
 mod raw;
+mod sarif;
+mod watch;
 
 use std::path::Path;
 use std::process::Command;

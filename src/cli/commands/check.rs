@@ -1,5 +1,7 @@
 //! `stackwright check`.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Context;
@@ -7,34 +9,50 @@ use crate::cli::args::{CheckArgs, CheckFormat};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::report::count;
-use crate::cli::{json, sarif};
+use crate::cli::{json, sarif, signals};
 use crate::model::{Diagnostic, Sources};
 use crate::ops;
+use crate::ops::check::After;
 use crate::ops::project::Failure;
 
 pub async fn run(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
     if !args.watch {
-        return once(context, args);
+        return Ok(once(context, args)?.0);
     }
+    let world = &context.settings.world;
+    let mut stop = signals::listen(None, world);
+    let mut directories = BTreeSet::from([PathBuf::new()]);
     let mut seen = None;
     loop {
-        let now = ops::check::stamp(context.settings);
+        let now = ops::check::stamp(context.settings, &directories);
         if seen.as_ref() != Some(&now) {
-            if let Err(failure) = once(context, args) {
-                context.output.fail(&failure);
+            seen = Some(now);
+            match once(context, args) {
+                Ok((_, sources)) => {
+                    let all = ops::check::directories(&sources);
+                    if all != directories {
+                        directories = all;
+                        seen = Some(ops::check::stamp(context.settings, &directories));
+                    }
+                }
+                Err(failure) => drop(context.output.fail(&failure)),
             }
             context.output.about("waiting for a change\n");
-            seen = Some(now);
         }
-        context.settings.world.clock.sleep(LOOK_EVERY).await;
+        tokio::select! {
+            _ = stop.changed() => return Ok(Exit::Interrupted),
+            _ = world.clock.sleep(LOOK_EVERY) => {}
+        }
     }
 }
 
 /// How often `--watch` looks at the files.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(150);
 
-fn once(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
-    let report = ops::check::check(context.settings, context.global.env.as_deref())?;
+/// Checks and says what was found; also gives the texts that were read.
+fn once(context: &Context<'_>, args: &CheckArgs) -> Result<(Exit, Arc<Sources>), Failure> {
+    let after = if args.watch { After::GoesOn } else { After::Ends };
+    let report = ops::check::check(context.settings, context.global.env.as_deref(), after)?;
     let output = context.output;
     let document = json::diagnostics(&report.diagnostics, &report.sources);
     match args.format {
@@ -55,7 +73,7 @@ fn once(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
         output.diagnostics(&report.diagnostics, &report.sources);
     }
     if report.diagnostics.iter().any(Diagnostic::is_error) {
-        return Ok(Exit::of(&report.diagnostics));
+        return Ok((Exit::of(&report.diagnostics), report.sources));
     }
     if args.format == CheckFormat::Text {
         let environments =
@@ -63,7 +81,7 @@ fn once(context: &Context<'_>, args: &CheckArgs) -> Result<Exit, Failure> {
         let line = format!("ok   {}   {}", Escaped(&report.stack), environments.join("   "));
         output.text(&format!("{}\n", line.trim_end()));
     }
-    Ok(Exit::Done)
+    Ok((Exit::Done, report.sources))
 }
 
 /// Lines that a runner of GitHub's turns into annotations: the worst ten errors and ten warnings.
