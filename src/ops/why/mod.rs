@@ -1,10 +1,13 @@
 //! Where a value comes from: from an attribute of a resource back through the program, one step a place in the source.
 
+mod parts;
+
 use std::collections::BTreeSet;
 
+use self::parts::{bodies, children, entry, instance_of, instances, lets, narrowed, parts, resources, secrets, spreads};
 use crate::lang::program::{Body, Component, Each, Instance, Program, Resource};
-use crate::model::expr::{Expr, ExprKind, ForClause, ListPart, MapPart, Member, Reference, Scope};
-use crate::model::{Address, Code, Data, Desired, DesiredResource, Diagnostic, Name, Span, Value};
+use crate::model::expr::{Expr, ExprKind, Member, Reference, Scope};
+use crate::model::{Address, Code, Data, Desired, DesiredResource, Diagnostic, Name, Origin, Span, Value};
 
 /// One step on the way from a value to its sources. `depth` counts from the attribute.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +50,7 @@ pub fn why(program: &Program, desired: &Desired, what: &str) -> Result<Why, Box<
         },
         _ => None,
     };
-    let mut walk = Walk { program, steps: Vec::new(), seen: BTreeSet::new(), each: Vec::new() };
+    let mut walk = Walk { program, desired, steps: Vec::new(), seen: BTreeSet::new(), each: Vec::new() };
     if let Some(found) = walk.locate(resource) {
         match &attribute {
             Some(name) => walk.attribute(&found, name, field.as_deref().unwrap_or(name), 0),
@@ -74,7 +77,7 @@ pub fn why(program: &Program, desired: &Desired, what: &str) -> Result<Why, Box<
 }
 
 /// `ADDRESS.input` or `ADDRESS.output` of an instance. `None` where `what` is something else.
-fn of_instance(program: &Program, desired: &Desired, what: &str) -> Option<Why> {
+fn of_instance<'p>(program: &'p Program, desired: &'p Desired, what: &str) -> Option<Why> {
     let (address, field) = what.rsplit_once('.')?;
     let within = |it: &&DesiredResource| {
         let own = it.instance.as_str();
@@ -83,7 +86,7 @@ fn of_instance(program: &Program, desired: &Desired, what: &str) -> Option<Why> 
             || it.address.as_str().strip_prefix(address).is_some_and(|rest| rest.starts_with('/'))
     };
     let resource = desired.resources.iter().find(within)?;
-    let mut walk = Walk { program, steps: Vec::new(), seen: BTreeSet::new(), each: Vec::new() };
+    let mut walk = Walk { program, desired, steps: Vec::new(), seen: BTreeSet::new(), each: Vec::new() };
     let mut place = walk.root();
     let depth = Address::parse(address)?.segments().len();
     let whole = resource.address.segments();
@@ -186,6 +189,8 @@ struct Place<'p> {
 
 struct Walk<'p> {
     program: &'p Program,
+    /// What it amounts to here: where values of inputs come from.
+    desired: &'p Desired,
     steps: Vec<Step>,
     seen: BTreeSet<(String, String)>,
     /// What the variables of the head that surrounds the expression run over.
@@ -240,7 +245,9 @@ impl<'p> Walk<'p> {
         self.step(0, format!("resource {} {}", found.resource.kind.name, found.resource.name), found.resource.span);
         let mut depth = 1;
         while let Some((instance, around)) = place.and_then(|place| place.instance.as_ref()) {
-            self.step(depth, format!("{} {}", instance.kind, instance.name), instance.span);
+            // `net.vpc main`, where the address has `modules:net:vpc.main`.
+            let written = self.program.sources.text(instance.span);
+            self.step(depth, written.split_whitespace().collect::<Vec<_>>().join(" "), instance.span);
             depth += 1;
             place = Some(around);
         }
@@ -337,6 +344,10 @@ impl<'p> Walk<'p> {
             Reference::Env(name) => format!("env.{name}"),
             Reference::Stack(name) => format!("stack.{name}"),
             Reference::ProviderField(name) => format!("provider.{name}"),
+            Reference::StackOutput { stack, output } => {
+                let alias = self.program.stacks.get(*stack as usize).map(|it| it.alias.clone()).unwrap_or_default();
+                format!("{alias}.{output}")
+            }
             _ => return,
         };
         if !self.seen.insert((what.clone(), format!("{span:?}"))) {
@@ -372,6 +383,12 @@ impl<'p> Walk<'p> {
                     self.step(depth + 1, format!("secret {name}"), span);
                 }
             }
+            Reference::StackOutput { stack, output } => {
+                let stack = self.program.stacks.get(*stack as usize);
+                if let Some((name, span)) = stack.and_then(|it| Some((&it.name, it.outputs.get(output)?.span))) {
+                    self.step(depth + 1, format!("output {output} of stack {name}, last applied"), span);
+                }
+            }
             _ => {}
         }
     }
@@ -396,12 +413,29 @@ impl<'p> Walk<'p> {
                     }
                 }
             },
-            None => {
-                if let Some(input) = self.program.inputs.iter().find(|it| it.name == *name) {
-                    self.step(depth, format!("input {name}, of the stack"), input.span);
-                }
-            }
+            None => self.input_of_stack(name, depth),
         }
+    }
+
+    /// Where an input of the stack is declared, and who gives it its value.
+    fn input_of_stack(&mut self, name: &Name, depth: usize) {
+        let program = self.program;
+        let Some(input) = program.inputs.iter().find(|it| it.name == *name) else { return };
+        self.step(depth, format!("input {name}, of the stack"), input.span);
+        let origin = self.desired.inputs.iter().find(|(it, _)| it == name).map(|(_, value)| value.mark.origin);
+        if let Some(origin) = origin.filter(|it| program.sources.get(it.source).is_some_and(|it| it.origin == Origin::Given)) {
+            return self.step(depth + 1, "given from outside".into(), origin);
+        }
+        let environment = program.environments.iter().find(|it| *it.name == *self.desired.environment);
+        let given = environment.and_then(|it| it.inputs.iter().find(|(it, _)| it == name));
+        let (what, expr) = match (given, &input.default) {
+            (Some((_, expr)), _) => (format!("{name} = … in environment {}", self.desired.environment), expr),
+            (None, Some(default)) => (format!("the default of input {name}"), default),
+            (None, None) => return,
+        };
+        self.step(depth + 1, what, expr.span);
+        let root = self.root();
+        self.within(None, |walk| walk.expr(expr, &root, depth + 2));
     }
 
     fn member(&mut self, of: &'p Expr, member: &'p Member, span: Span, place: &Place<'p>, depth: usize) {
@@ -444,132 +478,4 @@ impl<'p> Walk<'p> {
             }
         }
     }
-}
-
-/// The instance that an expression names, through keys.
-fn instance_of(expr: &Expr) -> Option<(&Name, &Name)> {
-    match &expr.kind {
-        ExprKind::Name(Reference::Instance { kind, name }) => Some((kind, name)),
-        ExprKind::Index { of, .. } | ExprKind::Convert(of, _) => instance_of(of),
-        _ => None,
-    }
-}
-
-/// `fly.machine` and `web` of `fly.machine.web["0"]`.
-fn parts(segment: &str) -> Option<(&str, &str)> {
-    segment.split('[').next()?.rsplit_once('.')
-}
-
-fn entry<'p>(fields: &'p Expr, name: &str) -> Option<&'p Expr> {
-    match &fields.kind {
-        ExprKind::Map(parts) => parts.iter().rev().find_map(|part| match part {
-            MapPart::Entry(it, expr) if **it == *name => Some(expr),
-            _ => None,
-        }),
-        ExprKind::Convert(of, _) => entry(of, name),
-        _ => None,
-    }
-}
-
-/// What is spread into an object.
-fn spreads(fields: &Expr) -> Vec<&Expr> {
-    match &fields.kind {
-        ExprKind::Map(parts) => parts
-            .iter()
-            .filter_map(|part| match part {
-                MapPart::Spread(it) => Some(it),
-                _ => None,
-            })
-            .collect(),
-        ExprKind::Convert(of, _) => spreads(of),
-        _ => Vec::new(),
-    }
-}
-
-/// The part of a written-out object or list at `.a["b"][0]`, as far as it is written out.
-fn narrowed<'p>(expr: &'p Expr, path: &str) -> &'p Expr {
-    let mut expr = expr;
-    for step in path.split(['.', '[', ']', '"']).filter(|step| !step.is_empty()) {
-        let mut bare = expr;
-        while let ExprKind::Convert(of, _) = &bare.kind {
-            bare = of;
-        }
-        let found = match &bare.kind {
-            ExprKind::Map(_) => entry(bare, step),
-            ExprKind::List(parts) => step.parse::<usize>().ok().and_then(|at| match parts.get(at) {
-                Some(ListPart::Item(it)) if !parts[..at].iter().any(|it| matches!(it, ListPart::Spread(_))) => Some(it),
-                _ => None,
-            }),
-            _ => None,
-        };
-        match found {
-            Some(found) => expr = found,
-            None => break,
-        }
-    }
-    expr
-}
-
-/// A body and the branches in it.
-fn bodies(body: &Body) -> Vec<&Body> {
-    let mut all = vec![body];
-    for branch in &body.branches {
-        all.extend(bodies(&branch.then));
-        all.extend(bodies(&branch.otherwise));
-    }
-    all
-}
-
-fn instances<'p>(of: &[&'p Body]) -> impl Iterator<Item = &'p Instance> {
-    of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.instances).collect::<Vec<_>>().into_iter()
-}
-
-fn resources<'p>(of: &[&'p Body]) -> impl Iterator<Item = &'p Resource> {
-    of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.resources).collect::<Vec<_>>().into_iter()
-}
-
-fn lets<'p>(of: &[&'p Body]) -> impl Iterator<Item = (&'p Name, &'p Expr)> {
-    let all = of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.lets);
-    all.map(|it| (&it.name, &it.value)).collect::<Vec<_>>().into_iter()
-}
-
-fn secrets<'p>(of: &[&'p Body]) -> impl Iterator<Item = (&'p Name, Span)> {
-    let all = of.iter().flat_map(|body| bodies(body)).flat_map(|body| &body.secrets);
-    all.map(|it| (&it.name, it.span)).collect::<Vec<_>>().into_iter()
-}
-
-/// Every expression directly inside of another.
-fn children(expr: &Expr) -> Vec<&Expr> {
-    match &expr.kind {
-        ExprKind::Literal(_) | ExprKind::Local(_) | ExprKind::Name(_) => Vec::new(),
-        ExprKind::Text(parts) | ExprKind::Promql { values: parts, .. } | ExprKind::Call(_, parts) => parts.iter().collect(),
-        ExprKind::Field { of, .. } | ExprKind::Member { of, .. } | ExprKind::Unary(_, of) => vec![of],
-        ExprKind::Variant(_, of) | ExprKind::Convert(of, _) => vec![of],
-        ExprKind::Index { of, key, .. } => vec![of, key],
-        ExprKind::Binary(_, a, b) => vec![a, b],
-        ExprKind::If(a, b, c) => vec![a, b, c],
-        ExprKind::Match(of, arms) => std::iter::once(&**of).chain(arms.iter().map(|(_, expr)| expr)).collect(),
-        ExprKind::List(parts) => parts
-            .iter()
-            .map(|part| match part {
-                ListPart::Item(it) | ListPart::Spread(it) => it,
-            })
-            .collect(),
-        ExprKind::Map(parts) => parts
-            .iter()
-            .flat_map(|part| match part {
-                MapPart::Entry(_, it) | MapPart::Spread(it) => vec![it],
-                MapPart::Computed(key, it) => vec![key, it],
-            })
-            .collect(),
-        ExprKind::ForList { clauses, item } => for_clauses(clauses).chain([&**item]).collect(),
-        ExprKind::ForMap { clauses, key, value } => for_clauses(clauses).chain([&**key, &**value]).collect(),
-        ExprKind::Builtin(_, arguments) => arguments.iter().flatten().collect(),
-    }
-}
-
-fn for_clauses(clauses: &[ForClause]) -> impl Iterator<Item = &Expr> {
-    clauses.iter().map(|clause| match clause {
-        ForClause::For { over, .. } | ForClause::If(over) => over,
-    })
 }
