@@ -384,7 +384,8 @@ impl<'t> Checker<'t> {
         };
         let acting: Vec<Name> = self.acting_policies.clone();
         if !acting.contains(&name) {
-            if !self.tables.may_be_broken(OWN, &["policy", &name]) {
+            let unread = name.split('.').next().is_some_and(|import| name.contains('.') && self.tables.is_unread(OWN, import));
+            if !unread && !self.tables.may_be_broken(OWN, &["policy", &name]) {
                 let near = nearest(&name, acting.iter().map(|it| &**it)).map(str::to_owned);
                 let diagnostic = Code::UnknownName
                     .error(format!("no policy `{name}` acts here"))

@@ -103,8 +103,11 @@ impl<'t> Collector<'t, '_> {
                 (None, Some(name)) => self.import(name, import.path.span, item.span, directory),
                 (None, None) => {
                     self.tables.directories[directory.at()].opaque = true;
-                    let diagnostic = imports::without_name(import);
-                    self.say(diagnostic);
+                    // What was refused has another mistake, which is said first.
+                    if self.links.contains_key(&item.span) {
+                        let diagnostic = imports::without_name(import);
+                        self.say(diagnostic);
+                    }
                 }
             },
             ItemKind::ImportStack(import) => self.import(import.alias.node.clone(), import.alias.span, item.span, directory),

@@ -344,10 +344,14 @@ impl<'t> Tables<'t> {
         let directory = &self.directories[from.at()];
         directory.opaque
             || names.first().is_some_and(|first| {
-                let import = first.split('.').next().and_then(|it| directory.imports.get(it));
-                import.is_some_and(|it| it.to == Imported::Unread)
+                first.split('.').next().is_some_and(|import| self.is_unread(from, import))
             })
             || self.broken.iter().any(|words| names.iter().all(|name| words.iter().any(|word| &**word == *name)))
+    }
+
+    /// Whether a directory imports something under a name that could not be read.
+    pub fn is_unread(&self, from: DirId, import: &str) -> bool {
+        self.directories[from.at()].imports.get(import).is_some_and(|it| it.to == Imported::Unread)
     }
 
     /// Whether `name` is an instance of a declared provider that has a name.

@@ -45,6 +45,7 @@ impl<'t> Place<'t> {
             self.rewritten(self.error(here, message, label), found.start, found.end, text)
         };
         let diagnostic = match sign {
+            _ if self.spread_in_comprehension(found).is_some() => return self.spread_in_comprehension(found),
             ":" | "=>" if found.inside.is_some_and(|(_, at)| self.is_match(at)) => return None,
             ":" if matches!(found.inside, Some((b'(', _))) && is_word(self.before_word(1)) && self.is_param_name() => self
                 .rewritten(error(1, "expected `=` after the name of an argument, found `:`", "write `=`"), at, at + 1, "=")
@@ -94,6 +95,9 @@ impl<'t> Place<'t> {
                 self.rewritten(error(1, "a percentage has no blank before `%`", "directly behind the number"), start, at + 1, "%")
             }
             "%" => error(1, "there is no operator `%`", "a percentage has no blank before `%`"),
+            "?" if self.text[..at].ends_with('?') && !self.text[..at].ends_with("??") => {
+                self.rewritten(error(1, "a type has one `?`, at its end", "one `?` too many"), at, at + 1, "")
+            }
             "?" if !self.breaks => return Some(self.ternary(found)),
             "=" if self.before(1).is_some_and(|before| self.sign_ending(before) == "!=" || self.sign_ending(before) == "==") => {
                 self.rewritten(error(1, "there is no operator `===`", "one `=` too many"), at, at + 1, "")
@@ -358,6 +362,23 @@ impl<'t> Place<'t> {
         let edits =
             vec![self.edit(found.start, found.start, "["), self.edit(level[arrow - 1].end, level[arrow].start + 2, "] =")];
         Some(diagnostic.fix("write `[key] = value`", Confidence::Sure, edits))
+    }
+
+    /// `[for xs in lists : ...xs]`, `{for m in maps : ...m}`
+    fn spread_in_comprehension(&self, found: Token) -> Option<Diagnostic> {
+        let level = self.level(found);
+        if level.first().is_none_or(|it| self.word(*it) != "for") {
+            return None;
+        }
+        let spread = level.iter().find(|it| it.start >= found.start && self.sign_at(it.start) == "...")?;
+        let is_map = matches!(found.inside, Some((b'{', _)));
+        let what = if is_map { "an entry" } else { "an element" };
+        let help = match is_map {
+            true => "go through what is spread: `{for m in maps for k, v in m : [k] = v}`",
+            false => "go through what is spread: `[for xs in lists for x in xs : x]`",
+        };
+        let span = self.span(spread.start, spread.start + 3);
+        Some(self.error(span, format!("each round makes {what}, and spreads nothing"), format!("expected {what}")).help(help))
     }
 
     fn opens_list(&self, found: Token) -> bool {
