@@ -3,6 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -38,6 +39,8 @@ pub struct Expander<'p> {
     /// What the environment says of where things go, and whether it is protected, once somebody asked.
     pub grounds: OnceCell<Rc<Grounds>>,
     pub protected: OnceCell<bool>,
+    /// Sets of one address each, which many unknown values share.
+    alone: RefCell<FxHashMap<Address, Arc<BTreeSet<Address>>>>,
     pub settings: RefCell<BTreeMap<ProviderName, Rc<Fields>>>,
     pub secrets: RefCell<BTreeMap<Address, DesiredResource>>,
     /// Secrets that have to be given and are not, and where they are needed.
@@ -84,6 +87,7 @@ impl<'p> Expander<'p> {
             bodies: RefCell::default(),
             grounds: OnceCell::new(),
             protected: OnceCell::new(),
+            alone: RefCell::default(),
             settings: RefCell::default(),
             secrets: RefCell::default(),
             missing_secrets: RefCell::default(),
@@ -209,6 +213,21 @@ impl<'p> Expander<'p> {
         });
         let diagnostic = Code::Cycle.error(message).labels(steps);
         Box::new(diagnostic.help("break one edge: what both sides need belongs in a `let`"))
+    }
+
+    /// The set of what waits for one resource.
+    pub fn alone(&self, address: &Address) -> Arc<BTreeSet<Address>> {
+        if let Some(found) = self.alone.borrow().get(address) {
+            return found.clone();
+        }
+        let made: Arc<BTreeSet<Address>> = Arc::new([address.clone()].into());
+        self.alone.borrow_mut().insert(address.clone(), made.clone());
+        made
+    }
+
+    /// The kind of an instance as its item names it, such as `net.vpc` where addresses say `modules:net:vpc`.
+    pub fn kind_as_written(&self, item: Span) -> Option<&'p str> {
+        self.program.sources.text(item).split_whitespace().next()
     }
 
     /// Says what is wrong in a frame, once. What is wrong in the library is first of all wrong where it was called.

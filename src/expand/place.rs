@@ -80,9 +80,10 @@ impl<'p> Expander<'p> {
         match (&candidates[..], head.on.is_some()) {
             ([only], false) => Ok(Some((*only).clone())),
             _ => {
+                let kind = self.kind_as_written(span).unwrap_or(&component.kind);
                 let to = chosen.as_ref().map_or_else(|| "any provider".to_owned(), |it| format!("`{it}`"));
                 let mut diagnostic = Code::NoPlace
-                    .error(format!("`{}` cannot be placed on {to}", component.kind))
+                    .error(format!("`{kind}` cannot be placed on {to}"))
                     .label(span, format!("has clauses for {}", listed(&kinds)));
                 if let Some(because) = because.filter(|it| *it != span) {
                     diagnostic = diagnostic.label(because, "placed here");
@@ -90,7 +91,7 @@ impl<'p> Expander<'p> {
                 let diagnostic = match &candidates[..] {
                     [] if machine.is_some() => diagnostic.help(format!(
                         "switch it off there with `if env.name != \"{}\"`, or name a provider in the environment's `place {{ {} = {} }}`",
-                        self.environment.name, component.kind, kinds[0]
+                        self.environment.name, kind, kinds[0]
                     )),
                     [] => diagnostic.help(format!("declare a provider that it has a clause for: {}", listed(&kinds))),
                     several => {

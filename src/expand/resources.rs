@@ -264,12 +264,13 @@ impl<'p> Expander<'p> {
             })
             .collect();
         drop(used);
+        let kind = self.kind_as_written(decl.span).unwrap_or(&decl.kind);
         for (span, name) in places {
             let there: Vec<String> =
                 frame.tables.borrow().resources.iter().map(|it| format!("{}.{}", it.kind.name, it.name)).collect();
             let there: Vec<&str> = there.iter().map(String::as_str).collect();
             let mut error = Code::UnknownName
-                .error(format!("the lowering of `{}` on {provider} makes no `{name}`", decl.kind))
+                .error(format!("the lowering of `{kind}` on {provider} makes no `{name}`"))
                 .label(span, "nothing to override");
             if !there.is_empty() {
                 error = error.help(format!("it makes {}", super::place::listed(&there)));

@@ -305,7 +305,7 @@ impl<'p> Expander<'p> {
         let unknown = Unknown {
             ty: Type::Resource(kind.clone()),
             rest: Arc::new(Expr::new(ExprKind::Name(name), span)),
-            waits_for: Arc::new([address.clone()].into()),
+            waits_for: self.alone(address),
         };
         Value::new(Data::Unknown(Arc::new(unknown)), span)
     }
@@ -325,8 +325,7 @@ impl<'p> Expander<'p> {
             _ => attribute.ty.clone(),
         };
         let rest = Reference::Attribute { address: address.clone(), path: vec![Step::Field(name.clone())] };
-        let unknown =
-            Unknown { ty, rest: Arc::new(Expr::new(ExprKind::Name(rest), span)), waits_for: Arc::new([address.clone()].into()) };
+        let unknown = Unknown { ty, rest: Arc::new(Expr::new(ExprKind::Name(rest), span)), waits_for: self.alone(address) };
         let mut value = Value::new(Data::Unknown(Arc::new(unknown)), span);
         value.mark.secret = attribute.sensitive;
         Ok(value)

@@ -81,7 +81,7 @@ pub enum TextRule {
     Url,
 }
 
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ObjectType {
     pub fields: BTreeMap<Name, FieldType>,
     /// The name of a named type, for messages.
@@ -104,11 +104,24 @@ pub enum Need {
     Absent,
 }
 
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct VariantType {
     pub name: Option<Name>,
     /// Label and the object that it carries.
     pub cases: BTreeMap<Name, Arc<ObjectType>>,
+}
+
+/// Structural; one and the same type is not looked through.
+impl PartialEq for ObjectType {
+    fn eq(&self, other: &ObjectType) -> bool {
+        std::ptr::eq(self, other) || self.name == other.name && self.fields == other.fields
+    }
+}
+
+impl PartialEq for VariantType {
+    fn eq(&self, other: &VariantType) -> bool {
+        std::ptr::eq(self, other) || self.name == other.name && self.cases == other.cases
+    }
 }
 
 impl Type {
