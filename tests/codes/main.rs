@@ -23,11 +23,6 @@ const NOT_RUN: &[Code] = &[
     Code::StateUnavailable,
     Code::Refused,
     Code::OutcomeUnknown,
-    // What it takes stands in transcripts: fetch.md, moves.md, elsewhere.md.
-    Code::LockMismatch,
-    Code::SeveralFound,
-    Code::NotAdopted,
-    Code::NotApplied,
     // What it takes is several processes and keys: signing.md.
     Code::NoSigner,
     Code::ForkedState,
