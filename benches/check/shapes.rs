@@ -77,7 +77,7 @@ fn shop(out: &mut String, at: usize) {
 database main{at} {{
   version  = 16
   storage  = 20GiB
-  replicas = if env.name == "production" then 2 else 0
+  public   = false
   backup {{ every = 1d, keep = 14 }}
 }}
 
@@ -106,7 +106,7 @@ service worker{at} for queue in ["email", "billing"] on eu {{
   env     = {{ REDIS_URL = cache.sessions{at}.url, QUEUE = "${{queue}}-{at}" }}
 }}
 
-domain shop{at} if env.name != "local" {{
+domain shop{at} if input.replicas > 0 {{
   host = if env.name == "production" then "shop{at}.shop.example.com" else "${{env.name}}.shop{at}.shop.example.com"
   to   = service.api{at}
 }}

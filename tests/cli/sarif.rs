@@ -80,7 +80,8 @@ fn results_have_the_shape_that_the_format_requires() {
         alert errors { when = promql\"up\", for = 5m, severity = \"critical\" }\n";
     let stack = Stack::with(&[("main.stack", text.as_bytes()), ("with space.stack", b"let odd = 3 + \"a\"\n")]);
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_stackwright"));
-    let output = command.current_dir(stack.dir.path()).args(["check", "--format", "sarif"]).env_clear().output().expect("it runs");
+    let output =
+        command.current_dir(stack.dir.path()).args(["check", "--format", "sarif"]).env_clear().output().expect("it runs");
     assert_eq!(output.status.code(), Some(3));
     let log: Json = serde_json::from_slice(&output.stdout).expect("it is JSON and nothing else");
     let mut seen = Vec::new();
@@ -91,7 +92,8 @@ fn results_have_the_shape_that_the_format_requires() {
     assert_eq!(log["version"], "2.1.0");
     let run = &log["runs"][0];
     assert_eq!(run["columnKind"], "unicodeCodePoints");
-    let rules: Vec<&str> = run["tool"]["driver"]["rules"].as_array().expect("rules").iter().filter_map(|it| it["id"].as_str()).collect();
+    let rules: Vec<&str> =
+        run["tool"]["driver"]["rules"].as_array().expect("rules").iter().filter_map(|it| it["id"].as_str()).collect();
     let mut distinct = rules.clone();
     distinct.sort_unstable();
     distinct.dedup();

@@ -7,8 +7,9 @@ fn formatted(text: &str) -> String {
 fn fixtures() -> Vec<(String, String)> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/lang");
     let library = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
-    let files =
-        [root.clone(), root.join("syntax"), library].into_iter().flat_map(|it| std::fs::read_dir(it).expect("the fixtures are there"));
+    let files = [root.clone(), root.join("syntax"), library]
+        .into_iter()
+        .flat_map(|it| std::fs::read_dir(it).expect("the fixtures are there"));
     let files = files.flatten().map(|it| it.path()).filter(|it| it.extension().is_some_and(|it| it == "stack"));
     files.map(|it| (it.display().to_string(), std::fs::read_to_string(&it).expect("a fixture can be read"))).collect()
 }

@@ -343,9 +343,7 @@ impl<'t> Tables<'t> {
     pub fn may_be_broken(&self, from: DirId, names: &[&str]) -> bool {
         let directory = &self.directories[from.at()];
         directory.opaque
-            || names.first().is_some_and(|first| {
-                first.split('.').next().is_some_and(|import| self.is_unread(from, import))
-            })
+            || names.first().is_some_and(|first| first.split('.').next().is_some_and(|import| self.is_unread(from, import)))
             || self.broken.iter().any(|words| names.iter().all(|name| words.iter().any(|word| &**word == *name)))
     }
 
