@@ -10,7 +10,6 @@ mod exit;
 mod json;
 mod junit;
 pub mod manual;
-mod memory;
 mod output;
 pub mod plan_text;
 mod progress;
@@ -38,9 +37,6 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(with_nearest_flag(error)),
     };
-    if matches!(cli.command, args::Command::Check(_) | args::Command::Plan(_)) {
-        memory::one_heap();
-    }
     let place = std::sync::Arc::new(std::sync::Mutex::new(None));
     let seen = place.clone();
     std::panic::set_hook(Box::new(move |info| {

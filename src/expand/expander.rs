@@ -72,6 +72,17 @@ pub struct Expander<'p> {
     count: Cell<u32>,
 }
 
+impl Drop for Expander<'_> {
+    /// A frame holds its caller, and the caller its frames: the circles end here, or nobody would ever free them.
+    fn drop(&mut self) {
+        let mut open = std::mem::take(&mut self.directories);
+        while let Some(frame) = open.pop() {
+            let children = std::mem::take(&mut *frame.children.borrow_mut());
+            open.extend(children.into_values().flat_map(|set| set.to_vec()));
+        }
+    }
+}
+
 impl<'p> Expander<'p> {
     pub fn new(program: &'p Program, request: &'p Request<'p>, environment: &'p Environment) -> Expander<'p> {
         let count = program.directories.len().max(2) as u32;
