@@ -35,7 +35,7 @@ fn commit(settings: &Settings) -> Option<String> {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
         command.arg("-C").arg(&settings.dir).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
-        for variable in crate::state::keys::VARIABLES {
+        for variable in super::settings::secret_variables() {
             command.env_remove(variable);
         }
         // What git is asked must not depend on what somebody's configuration runs.

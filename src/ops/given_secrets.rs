@@ -255,7 +255,7 @@ fn run(name: &str, command: &[String], settings: &Settings) -> Result<Zeroizing<
     for (variable, _) in (settings.variables)("STACK_SECRET_") {
         child.env_remove(variable);
     }
-    for variable in crate::state::keys::VARIABLES {
+    for variable in super::settings::secret_variables() {
         child.env_remove(variable);
     }
     let mut child = child.spawn().map_err(|error| refuse(format!("cannot be started: {}", words(&error))))?;

@@ -5,10 +5,12 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::anchors;
 use super::author::author;
 use super::files::words;
 use super::project::Failure;
 use super::settings::Settings;
+use super::signing;
 use super::stored;
 use crate::expand;
 use crate::lang::program::Program;
@@ -183,6 +185,9 @@ pub struct ListedKey {
     pub id: KeyId,
     pub is_current: bool,
     pub since: Since,
+    /// Who made it, and why; empty for the first.
+    pub who: String,
+    pub reason: String,
     /// Those who can open it, by name; with those who were removed since.
     pub holders: Vec<String>,
     /// By what it is opened here, in words.
@@ -197,6 +202,9 @@ pub struct ListedHolder {
     pub recipient: String,
     pub is_passphrase: bool,
     pub since: Since,
+    /// Who let it in, and why.
+    pub who: String,
+    pub reason: String,
 }
 
 /// A difference between those whom the stack declares and those who can open its state.
@@ -265,6 +273,8 @@ pub async fn list(settings: &Settings, named: Option<&str>) -> Result<Listing, F
             id: *id,
             is_current: book.current == Some(*id),
             since: key.since,
+            who: key.who.clone(),
+            reason: key.reason.clone(),
             holders: book.holders_of(*id).iter().map(|holder| holder.name.clone()).collect(),
             opens: opens.by,
             tried: opens.tried,
@@ -278,6 +288,8 @@ pub async fn list(settings: &Settings, named: Option<&str>) -> Result<Listing, F
         recipient: held.holder.recipient.clone(),
         is_passphrase: held.holder.locked.is_some(),
         since: held.since,
+        who: held.who.clone(),
+        reason: held.reason.clone(),
     };
     let holders = book.holders.values().map(holder).collect();
     let unlike = unlike(&stored.declared, book);
@@ -329,7 +341,9 @@ async fn change(settings: &Settings, named: Option<&str>, request: KeyRequest, r
         return Err(Box::new(Code::Usage.error("the reason is empty").help("those who read the log will want to know it")).into());
     }
     let mut stored = stored::open(settings, named).await?;
+    signing::ready(settings, &stored.state)?;
     let keys = stored.state.change_keys(&request, &author(settings).who, reason).await?;
+    anchors::remember_state(settings, &stored.state);
     Ok(Changed { stack: stored.stack, environment: stored.environment, keys })
 }
 

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::files::words;
 use super::imports::file_of;
+use super::settings::secret_variables;
 use crate::eval::Outside;
 use crate::model::{SourceId, Sources};
 use crate::providers::registry;
-use crate::state::keys;
 
 /// The largest file that a program may read.
 const READ_MAX: u64 = 16 << 20;
@@ -86,7 +86,7 @@ impl Outside for Files<'_> {
         // A secret comes in as a secret or not at all.
         let is_secret = name.starts_with("STACK_SECRET_")
             || registry::credential_variables().contains(&name)
-            || keys::VARIABLES.contains(&name);
+            || secret_variables().any(|it| it == name);
         match is_secret {
             true => Err("it holds a credential: declare a `secret`, whose value stays one".into()),
             false => Ok((self.variable)(name)),
@@ -183,7 +183,8 @@ mod tests {
     fn variables_that_hold_credentials_stay_out() {
         ask(|files, source| {
             assert_eq!(files.variable("CI_COMMIT", source), Ok(Some("value of CI_COMMIT".into())));
-            for name in ["STACK_SECRET_key", "FLY_API_TOKEN", "CLOUDFLARE_API_TOKEN", "STACKWRIGHT_KEY", "STACKWRIGHT_PASSPHRASE"]
+            for name in
+                ["STACK_SECRET_key", "FLY_API_TOKEN", "CLOUDFLARE_API_TOKEN", "STACKWRIGHT_KEY", "STACKWRIGHT_SIGNING_KEY"]
             {
                 assert!(files.variable(name, source).is_err(), "{name}");
             }

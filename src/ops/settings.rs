@@ -87,3 +87,16 @@ impl Settings {
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
+
+/// Variables of ours that hold secrets or lead to them: no program reads them, and no command that is run is given them.
+pub fn secret_variables() -> impl Iterator<Item = &'static str> {
+    let others = [
+        "STACKWRIGHT_SIGNING_KEY",
+        "STACKWRIGHT_SIGNING_KEY_FILE",
+        "STACKWRIGHT_SIGNING_PASSPHRASE",
+        "STACKWRIGHT_SIGNING_PASSPHRASE_FILE",
+        // It may hold the password of the store.
+        "STACKWRIGHT_STATE_URL",
+    ];
+    crate::state::keys::VARIABLES.into_iter().chain(others)
+}

@@ -95,7 +95,9 @@ impl State {
     ///
     /// Errors: [`Code::StateUnavailable`] where the name can be no directory's.
     pub fn local_store(root: &Path, environment: &str) -> Result<Arc<dyn Store>, Box<Diagnostic>> {
-        let named = !environment.is_empty() && !environment.starts_with('.') && !environment.contains(['/', '\\', '\0']);
+        let named = !environment.is_empty() && !environment.starts_with('.') && !environment.contains(['/', '\\', '\0'])
+            // The key file has that name.
+            && environment != "key";
         if !named {
             return Err(Box::new(Code::StateUnavailable.error(format!("no environment can be called {environment:?}"))));
         }

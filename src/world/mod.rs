@@ -97,3 +97,30 @@ impl Random for SystemRandom {
         getrandom::fill(bytes).expect("the system has a random source");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    #[test]
+    #[ignore = "the child of the test below"]
+    fn guarded_child() {
+        super::guard_memory();
+        let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+        println!("core: {core}");
+        #[cfg(target_os = "linux")]
+        println!("dumpable: {:?}", rustix::process::dumpable_behavior());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_that_holds_secrets_leaves_no_image_of_itself() {
+        let this = std::env::current_exe().expect("the tests");
+        let output = Command::new(this).args(["world::tests::guarded_child", "--exact", "--ignored", "--nocapture"]).output();
+        let said = String::from_utf8_lossy(&output.expect("the child runs").stdout).into_owned();
+        let core = said.lines().find(|line| line.contains("core: ")).expect("its limits");
+        assert_eq!(core.split_whitespace().nth_back(2), Some("0"), "the soft limit of {core}");
+        assert!(said.contains("dumpable: Ok(NotDumpable)"), "{said}");
+    }
+}

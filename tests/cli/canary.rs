@@ -131,6 +131,9 @@ fn no_secret_is_printed_or_lies_in_clear() {
         (&["rotate", "words", "--yes"], 0),
         (&["key", "remove", "team", reason, "--json"], 0),
         (&["state", "rewrap", reason, "--json"], 0),
+        (&["state", "export", "--out", "export.log"], 0),
+        (&["state", "export"], 0),
+        (&["state", "backup", "--out", "backup.log"], 0),
     ]);
     learn(&mut secrets);
     run_all(&[
@@ -214,11 +217,11 @@ fn no_secret_is_printed_or_lies_in_clear() {
         seen.push(file.strip_prefix(dir.path()).expect("it lies in there").display().to_string());
     }
     let has = |end: &str| seen.iter().any(|it| it.ends_with(end));
-    for kind in ["000000000001.log", "/head", "/snapshot", "first.plan", "second.plan"] {
+    for kind in ["000000000001.log", "/head", "/snapshot", "first.plan", "second.plan", "export.log", "backup.log"] {
         assert!(has(kind), "no {kind} among {seen:#?}");
     }
     assert!(seen.iter().any(|it| it.contains("/index/")), "no index among {seen:#?}");
-    assert!(packed >= 2, "a segment and the snapshot were unpacked");
+    assert!(packed >= 4, "segments, the snapshot, and that of the backup were unpacked: {packed}");
 }
 
 fn private(path: &Path, text: &str) {

@@ -5,8 +5,8 @@ use std::process::Command;
 
 const PROGRAM: &str = "stack vault {{ language = 1{} }}\nenvironment local {{ on = local }}\n\
     secret given\nsecret token {{ generate = 32B }}\n\
-    resource local.value token {{ input = secret.token.value }}\n\
-    resource local.value given {{ input = secret.given.value }}\n";
+    resource local.file token {{\n  path = \"token\"\n  content = secret.token.value\n}}\n\
+    resource local.file given {{\n  path = \"given\"\n  content = secret.given.value\n}}\n";
 
 struct Stack {
     dir: tempfile::TempDir,

@@ -91,6 +91,12 @@ pub fn unpacked(bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
         let whole = u64::from_le_bytes(*bytes[header - 8..].first_chunk().expect("a header is longer")) as usize;
         parts.push(lz4_flex::block::decompress(&bytes[header..], whole).expect("a snapshot unpacks"));
     }
+    if bytes.starts_with(b"{\"schema\":\"stackwright.state-") {
+        for line in String::from_utf8_lossy(&bytes).lines().filter_map(|line| line.strip_prefix("{\"snapshot\":\"")) {
+            let packed = STANDARD.decode(line.trim_end_matches("\"}")).expect("a snapshot in base64");
+            parts.extend(unpacked(packed).0);
+        }
+    }
     let count = parts.len();
     parts.push(bytes);
     (parts, count)

@@ -52,6 +52,9 @@ async fn list(context: &Context<'_>) -> Result<Exit, Failure> {
         let line = format!("key {}{}", terminal.paint(Ink::Strong, key.id), terminal.paint(Ink::Good, current));
         out.push_str(&format!("{}\n", spread(&terminal, &line, &terminal.paint(Ink::Quiet, since(&key.since)))));
         let file = key.file.as_ref().map(|_| keys::KEY_FILE.to_owned());
+        if !key.who.is_empty() {
+            out.push_str(&format!("  made by    {}: {}\n", Escaped(&key.who), Escaped(&key.reason)));
+        }
         let all: Vec<String> = key.holders.iter().cloned().chain(file).collect();
         let all = if all.is_empty() { "nobody that the log knows of".to_owned() } else { all.join(", ") };
         out.push_str(&format!("  opens for  {}\n", Escaped(&all)));
@@ -72,7 +75,8 @@ async fn list(context: &Context<'_>) -> Result<Exit, Failure> {
     for holder in &listing.holders {
         let what = if holder.is_passphrase { "a passphrase" } else { &holder.recipient };
         let line = format!("  {:width$}  {}", holder.name, Escaped(what));
-        out.push_str(&format!("{}\n", spread(&terminal, &line, &terminal.paint(Ink::Quiet, since(&holder.since)))));
+        let by = format!("by {}, {}", Escaped(&holder.who), since(&holder.since));
+        out.push_str(&format!("{}\n", spread(&terminal, &line, &terminal.paint(Ink::Quiet, by))));
     }
     if let Some(path) = &listing.file {
         out.push_str(&format!("  {:width$}  {}\n", keys::KEY_FILE, Escaped(&path.display().to_string())));
@@ -106,7 +110,7 @@ fn list_document(listing: &Listing) -> Json {
         .map(|key| {
             let tried: Vec<Json> = key.tried.iter().map(|(place, why)| json!({"place": place, "why": why})).collect();
             json!({
-                "id": key.id.to_string(), "current": key.is_current, "since": at(&key.since), "holders": key.holders,
+                "id": key.id.to_string(), "current": key.is_current, "since": at(&key.since), "who": key.who, "reason": key.reason, "holders": key.holders,
                 "opens": key.opens.is_some(), "by": key.opens, "tried": tried,
                 "file": key.file.as_ref().map(|path| path.display().to_string()),
             })
@@ -115,7 +119,7 @@ fn list_document(listing: &Listing) -> Json {
     let holders: Vec<Json> = listing
         .holders
         .iter()
-        .map(|it| json!({"name": it.name, "recipient": it.recipient, "passphrase": it.is_passphrase, "since": at(&it.since)}))
+        .map(|it| json!({"name": it.name, "recipient": it.recipient, "passphrase": it.is_passphrase, "since": at(&it.since), "who": it.who, "reason": it.reason}))
         .collect();
     document(
         "key-list",
@@ -149,19 +153,19 @@ async fn add(context: &Context<'_>, recipient: &Recipient, name: &str, reason: &
 
 async fn remove(context: &Context<'_>, name: &str, reason: &str) -> Result<Exit, Failure> {
     let changed = keys::remove(context.settings, context.global.env.as_deref(), name, reason).await?;
+    let is_file = name == keys::KEY_FILE;
+    let who = if is_file { "the key file and its copies".to_owned() } else { Escaped(name).to_string() };
     say(
         context,
         "key-remove",
         &changed,
-        &format!("what is new is sealed under key {}, which {} cannot open", changed.keys.current, Escaped(name)),
+        &format!("what is new is sealed under key {}, and not for {who}", changed.keys.current),
     )?;
     let now = context.command(&changed.environment, "state rewrap --reason \"…\"");
     context.output.about(&format!("what state holds now is still sealed under the former key: {now}\n"));
-    context.output.about(&format!(
-        "history keeps its ciphertext, and a copy of the log opens for {} for ever: give new values to what must not be known\n",
-        Escaped(name)
-    ));
-    if name == keys::KEY_FILE {
+    let ever = "history keeps its ciphertext, and a copy of the log opens with the former key for ever";
+    context.output.about(&format!("{ever}: give new values to what {who} must not open\n"));
+    if is_file {
         context.output.about("the file stays where it is: it opens what is older, and other environments use it\n");
     }
     Ok(Exit::Done)

@@ -39,6 +39,8 @@ struct Inner {
     last: Option<KeyError>,
     identities: Option<Arc<Places>>,
     passphrase: Option<Option<Passphrase>>,
+    /// Identities that a passphrase has opened, by recipient: that takes a while each.
+    unlocked: BTreeMap<String, Identity>,
     /// The key of the plan that this process works with.
     plan: Option<KeyId>,
     /// The key file, if this process has made it.
@@ -402,8 +404,11 @@ impl KeyRing {
         };
         crate::world::guard_memory();
         for holder in locked {
-            let identity = holder.locked.as_ref().and_then(|locked| unlock(&passphrase, locked));
-            let keys = identity.and_then(|identity| self.unwrap(&identity, store, id, wraps.get(&holder.recipient)?));
+            let known = inner.unlocked.get(&holder.recipient).cloned();
+            let identity = known.or_else(|| unlock(&passphrase, holder.locked.as_ref()?));
+            let Some(identity) = identity.filter(|it| it.recipient() == holder.recipient) else { continue };
+            inner.unlocked.insert(holder.recipient.clone(), identity.clone());
+            let keys = wraps.get(&holder.recipient).and_then(|sealed| self.unwrap(&identity, store, id, sealed));
             if let Some(keys) = keys {
                 let keys = Arc::new(keys);
                 insert(inner, keys.clone(), format!("{place}, of {}", holder.name));

@@ -29,6 +29,9 @@ pub struct KeyBook {
 pub struct DataKey {
     /// Where it became current.
     pub since: Since,
+    /// Who made it, and why; empty for the first.
+    pub who: String,
+    pub reason: String,
     /// By recipient, the key encrypted for it.
     pub wraps: BTreeMap<String, Vec<u8>>,
 }
@@ -37,6 +40,9 @@ pub struct DataKey {
 pub struct Held {
     pub holder: Holder,
     pub since: Since,
+    /// Who let it in, and why.
+    pub who: String,
+    pub reason: String,
 }
 
 /// A place of the log, for people.
@@ -52,7 +58,7 @@ pub struct Since {
 impl KeyBook {
     /// Of a store that begins with this key.
     pub fn begin(key: KeyId, since: Since) -> KeyBook {
-        let keys = BTreeMap::from([(key, DataKey { since, wraps: BTreeMap::new() })]);
+        let keys = BTreeMap::from([(key, DataKey { since, ..DataKey::default() })]);
         KeyBook { current: Some(key), keys, ..KeyBook::default() }
     }
 
@@ -72,14 +78,17 @@ impl KeyBook {
         for name in &change.remove {
             self.former.extend(self.holders.remove(name));
         }
-        for holder in change.add {
-            self.holders.insert(holder.name.clone(), Held { holder, since });
+        let KeyChange { who, reason, add, current, wraps, .. } = change;
+        for holder in add {
+            let held = Held { holder, since, who: who.clone(), reason: reason.clone() };
+            self.holders.insert(held.holder.name.clone(), held);
         }
-        if let Some(current) = change.current {
-            self.keys.entry(current).or_insert_with(|| DataKey { since, wraps: BTreeMap::new() });
+        if let Some(current) = current {
+            let made = || DataKey { since, who: who.clone(), reason: reason.clone(), wraps: BTreeMap::new() };
+            self.keys.entry(current).or_insert_with(made);
             self.current = Some(current);
         }
-        for wrap in change.wraps {
+        for wrap in wraps {
             self.keys.entry(wrap.key).or_default().wraps.insert(wrap.recipient, wrap.sealed);
         }
         Ok(())
@@ -102,7 +111,7 @@ pub(in crate::state) fn write_book(out: &mut Vec<u8>, book: &KeyBook) {
     let held = |out: &mut Vec<u8>, held: &Held| {
         out.push(b'[');
         write_holder(out, &held.holder);
-        write_since(out, held.since);
+        write_since(out, held.since, &held.who, &held.reason);
         out.push(b']');
     };
     let mut object = Object::new(out);
@@ -113,7 +122,7 @@ pub(in crate::state) fn write_book(out: &mut Vec<u8>, book: &KeyBook) {
     object.list("keys", &keys, |out, (id, key)| {
         out.push(b'[');
         write_text(out, &id.to_string());
-        write_since(out, key.since);
+        write_since(out, key.since, &key.who, &key.reason);
         for (recipient, sealed) in &key.wraps {
             out.push(b',');
             list(out, &[recipient.clone(), BASE64.encode(sealed)], |out, text| write_text(out, text));
@@ -123,24 +132,34 @@ pub(in crate::state) fn write_book(out: &mut Vec<u8>, book: &KeyBook) {
     object.end();
 }
 
-fn write_since(out: &mut Vec<u8>, since: Since) {
-    out.extend_from_slice(format!(",[{},{},{}]", since.sequence, since.revision, since.time_ms).as_bytes());
+fn write_since(out: &mut Vec<u8>, since: Since, who: &str, reason: &str) {
+    out.extend_from_slice(format!(",[{},{},{},", since.sequence, since.revision, since.time_ms).as_bytes());
+    write_text(out, who);
+    out.push(b',');
+    write_text(out, reason);
+    out.push(b']');
 }
+
+/// Sequence, revision, time, who and why.
+type RawSince = (u64, u64, i64, String, String);
 
 #[derive(Deserialize)]
 pub(in crate::state) struct RawBook {
     #[serde(default)]
     current: Option<String>,
     #[serde(default)]
-    former: Vec<(Vec<String>, (u64, u64, i64))>,
+    former: Vec<(Vec<String>, RawSince)>,
     #[serde(default)]
-    holders: Vec<(Vec<String>, (u64, u64, i64))>,
+    holders: Vec<(Vec<String>, RawSince)>,
     #[serde(default)]
     keys: Vec<Vec<serde_json::Value>>,
 }
 
 pub(in crate::state) fn read_book(raw: RawBook) -> Result<KeyBook, WireError> {
-    let held = |(texts, at): (Vec<String>, (u64, u64, i64))| Ok(Held { holder: holder(texts)?, since: since(at) });
+    let held = |(texts, at): (Vec<String>, RawSince)| {
+        let (since, who, reason) = since(at);
+        Ok(Held { holder: holder(texts)?, since, who, reason })
+    };
     let mut book = KeyBook {
         current: raw.current.as_deref().map(key_id).transpose()?,
         former: raw.former.into_iter().map(held).collect::<Result<_, WireError>>()?,
@@ -155,7 +174,8 @@ pub(in crate::state) fn read_book(raw: RawBook) -> Result<KeyBook, WireError> {
         let (Some(id), Some(at)) = (parts.next(), parts.next()) else { return Err(bad("a data key")) };
         let id = key_id(id.as_str().ok_or(bad("the id of a key"))?)?;
         let at = serde_json::from_value(at).map_err(|_| bad("a place of the log"))?;
-        let mut key = DataKey { since: since(at), wraps: BTreeMap::new() };
+        let (since, who, reason) = since(at);
+        let mut key = DataKey { since, who, reason, wraps: BTreeMap::new() };
         for wrap in parts {
             let (recipient, sealed): (String, String) = serde_json::from_value(wrap).map_err(|_| bad("a wrapped key"))?;
             key.wraps.insert(recipient, BASE64.decode(sealed).map_err(|_| bad("base64"))?);
@@ -165,6 +185,6 @@ pub(in crate::state) fn read_book(raw: RawBook) -> Result<KeyBook, WireError> {
     Ok(book)
 }
 
-fn since((sequence, revision, time_ms): (u64, u64, i64)) -> Since {
-    Since { sequence, revision, time_ms }
+fn since((sequence, revision, time_ms, who, reason): RawSince) -> (Since, String, String) {
+    (Since { sequence, revision, time_ms }, who, reason)
 }
