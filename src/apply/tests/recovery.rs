@@ -237,7 +237,7 @@ async fn a_call_of_a_run_that_was_taken_over_by_time_is_looked_for_once_it_canno
         let recovered = rig.recover().await;
         let waited = rig.world.clock.elapsed() - killed;
         assert!(waited >= LEASE.max(not_after) && waited <= LEASE.max(not_after) + Duration::from_secs(15), "{waited:?}");
-        let expected = if matches!(fault, Fault::HangAfter) { Settlement::Adopted } else { Settlement::Absent };
+        let expected = if matches!(fault, Fault::HangAfter) { Settlement::Adopted } else { Settlement::Repeated };
         assert_eq!(recovered[0].how, expected);
         assert!(rig.apply().await.outcome.is_complete() && rig.plan().is_empty());
     }
