@@ -7,7 +7,7 @@ use std::time::Duration;
 use stackwright::model::value::Fields;
 use stackwright::model::{Address, Data, Name, ProviderName, Record, Value};
 use stackwright::state::{
-    Begun, Body, Intent, IntentCall, Outcome, OutcomeResult, OperationId, RecordWrite, Revision, Run, RunHeader, RunResult, State,
+    Begun, Body, Intent, IntentCall, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, Run, RunHeader, RunResult, State,
 };
 use stackwright::world::World;
 

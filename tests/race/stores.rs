@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use stackwright::state::store::embedded::Embedded;
 use stackwright::state::Store;
+use stackwright::state::store::embedded::Embedded;
 use stackwright::world::World;
 
 /// `dir:PATH`.
