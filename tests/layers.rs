@@ -73,6 +73,10 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["providers::engine", "state::sign"]),
     ("ssh_key", &["state::sign"]),
     ("sled", &["state"]),
+    ("tokio_postgres", &["state::store::postgres"]),
+    ("deadpool_postgres", &["state::store::postgres"]),
+    ("rustls", &["state::store::postgres"]),
+    ("object_store", &["state::store::s3"]),
     ("hyper", &["providers::sim", "providers::http"]),
 ];
 

@@ -15,12 +15,6 @@ use crate::model::{Code, Diagnostic};
 use crate::state::{Body, Intent, OpenIntent, OperationId, Outcome, Revision, Run, Sequence, Settled, View, Write};
 use crate::world::World;
 
-/// How long a batch waits for company.
-pub const WAIT: Duration = Duration::from_millis(5);
-
-/// How many records a batch holds at most; one that is larger by itself is not split.
-pub const BATCH: usize = 64;
-
 /// The journal of one run. Cheap to clone; all clones are one journal.
 #[derive(Clone)]
 pub struct Journal {
@@ -195,11 +189,12 @@ impl Inner {
         Ok(places)
     }
 
-    /// Waits while a running call could join the batch, no longer than [`WAIT`].
+    /// Waits while a running call could join the batch, no longer than pays on this store.
     async fn gather(&self) {
-        let wait = self.world.clock.sleep(WAIT);
+        let batching = self.run.batching();
+        let wait = self.world.clock.sleep(batching.wait);
         tokio::pin!(wait);
-        while self.running.load(Ordering::Relaxed) > 0 && self.queued() < BATCH {
+        while self.running.load(Ordering::Relaxed) > 0 && self.queued() < batching.records {
             tokio::select! {
                 biased;
                 () = self.news.notified() => {}
@@ -231,11 +226,12 @@ impl Inner {
     }
 
     fn take_batch(&self) -> Vec<Queued> {
+        let most = self.run.batching().records;
         let mut queue = self.queue();
         let mut batch = Vec::new();
         let mut records = 0;
         while let Some(next) = queue.front() {
-            if !batch.is_empty() && records + next.bodies.len() > BATCH {
+            if !batch.is_empty() && records + next.bodies.len() > most {
                 break;
             }
             records += next.bodies.len();

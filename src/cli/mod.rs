@@ -10,6 +10,7 @@ mod exit;
 mod json;
 mod junit;
 pub mod manual;
+mod notices;
 mod output;
 pub mod plan_text;
 mod progress;
@@ -62,6 +63,7 @@ fn run(cli: Cli) -> Exit {
 }
 
 fn settings(global: &Global, output: &Output) -> Settings {
+    let telling = output.clone();
     Settings {
         dir: absolute(&global.dir),
         clouds: match &global.sim {
@@ -74,6 +76,7 @@ fn settings(global: &Global, output: &Output) -> Settings {
         variables: Arc::new(variables),
         ask: ask::can_ask(output).then(|| Arc::new(ask::hidden) as crate::ops::settings::Ask),
         parallel: None,
+        tell: Arc::new(move |line| telling.notice(line)),
     }
 }
 

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::args::Global;
+use super::escape::Escaped;
 use super::exit::Exit;
+use super::notices::Notices;
 use super::report;
 use super::terminal::Terminal;
 use crate::model::{Code, Diagnostic, Sources};
@@ -23,6 +25,7 @@ pub struct Output {
     pub json_to: Option<PathBuf>,
     pub quiet: bool,
     pub no_input: bool,
+    pub notices: Notices,
 }
 
 impl Output {
@@ -34,6 +37,7 @@ impl Output {
             json_to: global.json_to.clone(),
             quiet: global.quiet,
             no_input: global.no_input,
+            notices: Notices::default(),
         }
     }
 
@@ -53,6 +57,14 @@ impl Output {
     pub fn about(&self, text: &str) {
         if !self.quiet {
             print(&mut std::io::stderr().lock(), text);
+        }
+    }
+
+    /// Something that happens meanwhile, to be read before the result is there; as [`Output::about`].
+    pub fn notice(&self, line: &str) {
+        let line = format!("  {}", Escaped(line));
+        if let Some(line) = self.notices.give(line) {
+            self.about(&format!("{line}\n"));
         }
     }
 

@@ -45,16 +45,21 @@ impl Progress<'_> {
         let begun = self.now();
         let (mut running, mut done, mut total, mut drawn, mut frame) = (BTreeMap::<(u32, bool), Live>::new(), 0, 0, 0, 0usize);
         let mut reported = begun;
+        let mut notices = self.output.notices.take();
         loop {
+            let mut lines = Vec::new();
             let event = tokio::select! {
                 biased;
                 event = events.recv() => match event {
                     Some(event) => Some(event),
                     None => break,
                 },
+                Some(line) = notices.recv() => {
+                    lines.push(line);
+                    None
+                }
                 () = self.world.clock.sleep(FRAME), if !running.is_empty() => None,
             };
-            let mut lines = Vec::new();
             if let Some(event) = event {
                 self.take(event, &mut running, &mut done, &mut total, &mut lines);
             }

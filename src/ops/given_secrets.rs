@@ -318,6 +318,7 @@ mod tests {
             variables: Arc::new(move |begin| all.iter().filter(|(name, _)| name.starts_with(begin)).cloned().collect()),
             ask: None,
             parallel: None,
+            tell: Arc::new(|_| {}),
         }
     }
 

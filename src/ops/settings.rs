@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::connections::Sandbox;
 use crate::providers::contract::Transport;
 pub use crate::state::keys::Ask;
+use crate::state::store::patience::Tell;
 use crate::world::World;
 
 /// Which clouds the providers speak to.
@@ -37,6 +38,8 @@ pub struct Settings {
     pub ask: Option<Ask>,
     /// Calls at once, for each provider, where somebody said so.
     pub parallel: Option<u32>,
+    /// Takes a line that people should read while something takes long.
+    pub tell: Tell,
 }
 
 impl Settings {

@@ -6,13 +6,16 @@
 use std::sync::Arc;
 
 use super::anchors;
+use super::files::write_whole;
 use super::keys;
 use super::settings::{Clouds, Settings};
 use super::stored;
 use crate::expand;
 use crate::lang::program::Program;
-use crate::model::{Code, Data, Diagnostic, Fields, Span};
-use crate::state::{State, Store};
+use crate::model::{Code, Data, Diagnostic, Fields, Span, Value};
+use crate::state::store::postgres::Postgres;
+use crate::state::store::postgres::address::Address;
+use crate::state::{State, Store, StoreError};
 
 /// What a stack asks for.
 #[derive(Clone, Debug)]
@@ -43,14 +46,52 @@ pub fn asked(settings: &Settings, program: &Program, environment: &str) -> Resul
 
 /// Opens the state of an environment, reading only.
 ///
-/// Errors: those of [`State::open`], and of reaching the store.
+/// Errors: those of [`State::open`], and of reaching the store. [`Code::StateUnavailable`] where the store holds nothing, and this
+/// machine knows of a state somewhere else: going on would make everything a second time.
 pub async fn open(settings: &Settings, program: &Program, environment: &str) -> Result<State, Box<Diagnostic>> {
     let store = store(settings, program, environment)?;
-    known(
-        settings,
-        State::open(store, keys::sources(settings, Some((program, environment)))?, environment, &settings.world).await?,
-    )
-    .await
+    let state = State::open(store, keys::sources(settings, Some((program, environment)))?, environment, &settings.world).await?;
+    let asked = asked(settings, program, environment)?;
+    match state.view().head {
+        None => refuse_a_second_state(settings, &asked, environment, &state.place())?,
+        Some(_) => remember_place(settings, &asked, environment, &state.place()),
+    }
+    known(settings, state).await
+}
+
+/// Writes down where a shared state is, for when the program asks for another store. That it cannot be written is no reason to stop.
+fn remember_place(settings: &Settings, asked: &Asked, environment: &str, place: &str) {
+    let file = place_file(settings, environment);
+    let is_known = std::fs::read_to_string(&file).is_ok_and(|known| known.trim_end() == place);
+    if matches!(asked, Asked::Shared { .. }) && !is_known {
+        let made = std::fs::create_dir_all(settings.state_root());
+        let _ = made.and_then(|()| write_whole(&file, format!("{place}\n").as_bytes(), 0o600));
+    }
+}
+
+/// A store that holds nothing, while this machine knows of a state of that environment.
+fn refuse_a_second_state(settings: &Settings, asked: &Asked, environment: &str, place: &str) -> Result<(), Box<Diagnostic>> {
+    let file = place_file(settings, environment);
+    let known = std::fs::read_to_string(&file).ok().map(|known| known.trim_end().to_owned());
+    let (other, way_out) = match (asked, known) {
+        (_, Some(known)) => (known, format!("if that one is not wanted any more, delete {}", file.display())),
+        (Asked::Shared { .. }, None) if is_here(settings, environment) => {
+            let dir = settings.state_root().join(environment).display().to_string();
+            (dir, "if that one is not wanted any more, move its directory away".to_owned())
+        }
+        _ => return Ok(()),
+    };
+    let message = match other == place {
+        true => format!("the store of {environment} holds nothing, and this machine has seen a state there"),
+        false => format!("the state of {environment} is in another store than the stack asks for"),
+    };
+    let label = match asked {
+        Asked::Shared { span, .. } => Some((*span, "this store holds nothing")),
+        Asked::Local => None,
+    };
+    let error = Code::StateUnavailable.error(message).labels(label).fact("asked for", place);
+    let error = if other == place { error } else { error.fact("state", other).help("`stackwright state migrate` moves a state") };
+    Err(Box::new(error.note("nothing was changed: going on would make everything a second time").help(way_out)))
 }
 
 /// As [`open`], not yet read: for audits.
@@ -72,14 +113,39 @@ async fn known(settings: &Settings, state: State) -> Result<State, Box<Diagnosti
 }
 
 /// The store of an environment. Nothing is asked of it yet.
+///
+/// Errors: [`Code::StateUnavailable`] where it is not known how to reach it.
 pub fn store(settings: &Settings, program: &Program, environment: &str) -> Result<Arc<dyn Store>, Box<Diagnostic>> {
-    match asked(settings, program, environment)? {
-        Asked::Local => State::local_store(&settings.state_root(), environment),
-        Asked::Shared { label, span, .. } => {
-            let text = format!("this version keeps state on this machine only, and the stack asks for `{label}`");
-            Err(Box::new(Code::NotYet.error(text).label(span, "another store").help("write `state = local {}`")))
+    let (label, fields, span) = match asked(settings, program, environment)? {
+        Asked::Local => return State::local_store(&settings.state_root(), environment),
+        Asked::Shared { label, fields, span } => (label, fields, span),
+    };
+    let simulated = if settings.simulated() { ".sim" } else { "" };
+    let log = format!("{}/{environment}{simulated}", program.stack.name);
+    let made = match label.as_str() {
+        "postgres" => postgres(settings, &fields, &log),
+        other => {
+            let text = format!("this version does not keep state in `{other}`");
+            return Err(Box::new(Code::NotYet.error(text).label(span, "another store").help("write `state = postgres {}`")));
         }
-    }
+    };
+    made.map_err(|error| Box::new(crate::state::unusable(&error).label(span, "asked for here")))
+}
+
+fn text<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
+    fields.get(name).and_then(Value::as_text)
+}
+
+fn postgres(settings: &Settings, fields: &Fields, log: &str) -> Result<Arc<dyn Store>, StoreError> {
+    let address = Address::find(text(fields, "url"), &*settings.variable);
+    let address = address.map_err(|(why, help)| StoreError::Refused { place: format!("postgres ({log})"), why, help })?;
+    let schema = text(fields, "schema").unwrap_or("stackwright");
+    Ok(Arc::new(Postgres::new(address, schema, log, &settings.world, settings.tell.clone())?))
+}
+
+/// The file that says where a shared state was last seen.
+fn place_file(settings: &Settings, environment: &str) -> PathBuf {
+    settings.state_root().join(format!("{environment}.store"))
 }
 
 /// Whether this machine keeps a state of that environment.

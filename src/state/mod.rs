@@ -477,6 +477,11 @@ fn is_about_keys(entry: &Entry) -> bool {
     matches!(entry.header.kind.as_str(), "genesis" | "key")
 }
 
+/// What people read when a store cannot be used.
+pub fn unusable(error: &StoreError) -> Diagnostic {
+    *words::store(error)
+}
+
 /// Blobs outlive a store that is yet to be made, and are bound to their environment and label alone.
 const BLOB_STORE: StoreId = StoreId([0; 16]);
 

@@ -84,6 +84,11 @@ impl Run {
         self.inner.number
     }
 
+    /// How records are gathered on this run's store.
+    pub fn batching(&self) -> super::contract::Batching {
+        self.inner.shared.store.batching()
+    }
+
     /// The view as the run began. What the run appends is not in it: see [`Run::with_latest`].
     pub fn view(&self) -> Arc<View> {
         self.inner.begun.clone()

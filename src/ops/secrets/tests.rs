@@ -36,6 +36,7 @@ fn world() -> TestWorld {
         variables: Arc::new(|_| Vec::new()),
         ask: None,
         parallel: None,
+        tell: Arc::new(|_| {}),
     };
     TestWorld::new(&settings, "secrets", "local", program, checked.sources)
 }

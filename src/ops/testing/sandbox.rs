@@ -84,6 +84,7 @@ impl TestWorld {
             variables: Arc::new(|_| Vec::new()),
             ask: None,
             parallel: None,
+            tell: Arc::new(|_| {}),
         };
         let workspace = fresh(settings, environment, program, sources);
         TestWorld { workspace, clock, others: BTreeMap::new(), clouds, pretend }

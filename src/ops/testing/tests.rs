@@ -37,6 +37,7 @@ fn world(environment: &str) -> TestWorld {
         variables: Arc::new(|_| Vec::new()),
         ask: None,
         parallel: None,
+        tell: Arc::new(|_| {}),
     };
     TestWorld::new(&settings, "a test", environment, program, checked.sources)
 }

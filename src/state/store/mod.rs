@@ -3,6 +3,6 @@
 pub mod embedded;
 mod follows;
 pub mod memory;
-
-#[cfg(test)]
-pub(in crate::state) mod promises;
+pub mod patience;
+pub mod postgres;
+pub mod promises;

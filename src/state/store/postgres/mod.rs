@@ -1,0 +1,451 @@
+//! A log in a PostgreSQL database, shared by everybody who reaches it.
+//!
+//! An append is one statement, so one transaction: it moves the head if the head is the one that was expected, and inserts the
+//! entries if it moved. There are no session locks, which vanish on a failover and behind poolers, and nothing that a lost
+//! connection leaves half done. A statement whose answer was lost is sent again: it finds its own entries, or room for them, or
+//! those of somebody else.
+
+pub mod address;
+mod rows;
+mod schema;
+mod tls;
+mod trouble;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use tokio_postgres::NoTls;
+use tokio_postgres::types::Type;
+
+use self::address::Address;
+use self::rows::{Columns, HeadRow};
+use self::schema::{STEPS, is_missing, quoted};
+use self::tls::Verify;
+use super::embedded::{read_snapshot, snapshot_bytes};
+use super::follows::check_follows;
+use super::patience::{Patience, Tell, Trouble};
+use crate::state::contract::{Entry, Head, Hold, Liveness, Sequence, Snapshot, Store, StoreError};
+use crate::world::World;
+
+/// Connections at once, of one process.
+const CONNECTIONS: usize = 4;
+/// Entries that are asked for at once.
+const CHUNK: i64 = 4096;
+/// The largest append, in bytes of bodies: the server takes no larger message than 1 GiB.
+const APPEND_MAX: usize = 256 << 20;
+
+/// One log of a database. Nothing is asked of the server before the first request.
+pub struct Postgres {
+    pool: Pool,
+    patience: Patience,
+    schema: String,
+    /// Stack and environment: a database holds many logs.
+    log: String,
+    /// Steps of the schema that the last connection found.
+    version: AtomicUsize,
+    /// The server was told not to wait for its disk.
+    careless: AtomicBool,
+}
+
+impl Postgres {
+    /// The log `log` in the tables of `schema`.
+    ///
+    /// Errors: [`StoreError::Refused`] where the address cannot be used.
+    pub fn new(address: Address, schema: &str, log: &str, world: &World, tell: Tell) -> Result<Postgres, StoreError> {
+        let place = format!("{} ({schema}, {log})", address.shown);
+        let refused = |why: String, help: &str| StoreError::Refused { place: place.clone(), why, help: help.into() };
+        if !schema::is_name(schema) {
+            let why = format!("no schema can be called `{}`", schema.escape_debug());
+            return Err(refused(why, "give it a name such as `stackwright`"));
+        }
+        let manage = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = match address.verify {
+            Verify::Off => Manager::from_config(address.config, NoTls, manage),
+            verify => {
+                let connector = tls::connector(verify, address.roots.as_deref());
+                let help = "certificates are verified by default: `sslmode` in the address says otherwise";
+                Manager::from_config(address.config, connector.map_err(|why| refused(why, help))?, manage)
+            }
+        };
+        let pool = Pool::builder(manager).max_size(CONNECTIONS).build();
+        let pool = pool.map_err(|error| refused(error.to_string(), "this is a bug of stackwright: please report it"))?;
+        Ok(Postgres {
+            pool,
+            patience: Patience::new(world, tell, place, address.secrets),
+            schema: schema.into(),
+            log: log.into(),
+            version: AtomicUsize::new(0),
+            careless: AtomicBool::new(false),
+        })
+    }
+
+    fn table(&self, name: &str) -> String {
+        format!("{}.{name}", quoted(&self.schema))
+    }
+
+    /// A connection, which was looked at when it was made: after a failover it may lead to another server than the last.
+    async fn connect(&self) -> Result<Lent, Trouble> {
+        let object = self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => Trouble::from(error),
+            other => Trouble::Passing(other.to_string()),
+        })?;
+        let is_new = Object::metrics(&object).recycle_count == 0;
+        let lent = Lent { object: Some(object) };
+        if is_new {
+            self.look_at(&lent).await?;
+        }
+        Ok(lent)
+    }
+
+    async fn look_at(&self, client: &tokio_postgres::Client) -> Result<(), Trouble> {
+        let facts = schema::facts(client, &self.schema).await?;
+        let refuse = |why: &str, help: &str| Err(trouble::refused(why, help));
+        if facts.standby {
+            return refuse(
+                "the server is a standby, which nobody can write to",
+                "name the primary in the address, or all of them with `target_session_attrs=read-write`",
+            );
+        }
+        if facts.synchronous_commit == "off" {
+            return refuse(
+                "the server would confirm entries before they are durable: `synchronous_commit` is off",
+                "switch it on for this role: `ALTER ROLE … SET synchronous_commit = on`",
+            );
+        }
+        if facts.version > STEPS.len() {
+            let why = format!(
+                "the tables in `{}` were made by a newer stackwright (step {}, this one knows {})",
+                self.schema,
+                facts.version,
+                STEPS.len()
+            );
+            return refuse(&why, "install that version or a later one");
+        }
+        self.version.store(facts.version, Ordering::Relaxed);
+        self.careless.store(facts.fsync == "off", Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn head_row(&self, client: &tokio_postgres::Client) -> Result<Option<HeadRow>, Trouble> {
+        let (head, entry) = (self.table("head"), self.table("entry"));
+        let sql = format!(
+            "SELECT store, sequence, hash, format_major, format_minor, engine FROM {head} WHERE log = $1"
+        );
+        let found = match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await {
+            Ok(found) => found,
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(row) = found {
+            return HeadRow::of(&row).map(Some);
+        }
+        // Both are made together: entries without a head are what is left of a log.
+        let sql = format!("SELECT 1 FROM {entry} WHERE log = $1 LIMIT 1");
+        match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await? {
+            None => Ok(None),
+            // Unless they were made between the two questions.
+            Some(_) => {
+                let sql = format!("SELECT 1 FROM {head} WHERE log = $1");
+                match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await? {
+                    Some(_) => Err(Trouble::Passing("the log was just begun".into())),
+                    None => Err(rows::damaged("there are entries, and no head")),
+                }
+            }
+        }
+    }
+
+    /// Sends entries; how many were written, which is all or none.
+    async fn insert(
+        &self,
+        client: &tokio_postgres::Client,
+        expected: Option<Head>,
+        end: Head,
+        columns: &Columns<'_>,
+    ) -> Result<u64, Trouble> {
+        let (head, entry) = (self.table("head"), self.table("entry"));
+        let insert = format!(
+            "INSERT INTO {entry} (log, sequence, hash, format_major, format_minor, epoch, run, time_ms, kind, body)
+             SELECT $1, new.* FROM moved, unnest($7::bigint[], $8::bytea[], $9::int[], $10::int[], $11::bigint[], $12::bigint[],
+                                                 $13::bigint[], $14::text[], $15::bytea[]) new"
+        );
+        let moved = match expected {
+            Some(_) => format!(
+                "UPDATE {head} SET sequence = $2, hash = $3, format_major = $9[1], format_minor = $10[1], engine = $4
+                 WHERE log = $1 AND sequence = $5 AND hash = $6 RETURNING 1"
+            ),
+            None => format!(
+                "INSERT INTO {head} (log, sequence, hash, engine, format_major, format_minor, store)
+                 SELECT $1, $2, $3, $4, $9[1], $10[1], $6 WHERE $5::bigint = 0
+                 ON CONFLICT (log) DO NOTHING RETURNING 1"
+            ),
+        };
+        let sql = format!("WITH moved AS ({moved}) {insert}");
+        let sequence = end.sequence.cast_signed();
+        let (before, hash): (i64, &[u8]) = match &expected {
+            Some(head) => (head.sequence.cast_signed(), &head.hash.0),
+            None => (0, columns.store),
+        };
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 15] = [
+            (&self.log, Type::TEXT),
+            (&sequence, Type::INT8),
+            (&&end.hash.0[..], Type::BYTEA),
+            (&env!("CARGO_PKG_VERSION"), Type::TEXT),
+            (&before, Type::INT8),
+            (&hash, Type::BYTEA),
+            (&columns.sequence, Type::INT8_ARRAY),
+            (&columns.hash, Type::BYTEA_ARRAY),
+            (&columns.format_major, Type::INT4_ARRAY),
+            (&columns.format_minor, Type::INT4_ARRAY),
+            (&columns.epoch, Type::INT8_ARRAY),
+            (&columns.run, Type::INT8_ARRAY),
+            (&columns.time_ms, Type::INT8_ARRAY),
+            (&columns.kind, Type::TEXT_ARRAY),
+            (&columns.body, Type::BYTEA_ARRAY),
+        ];
+        Ok(client.execute_typed(&sql, &parameters).await?)
+    }
+
+    /// Whose the entry at the end of an append is that found the head elsewhere: `Ok` where it is ours, from an attempt whose
+    /// answer was lost.
+    async fn whose(&self, client: &tokio_postgres::Client, end: Head) -> Result<Result<(), Option<Head>>, Trouble> {
+        let sql = format!("SELECT hash FROM {} WHERE log = $1 AND sequence = $2", self.table("entry"));
+        let sequence = end.sequence.cast_signed();
+        let found = client.query_typed_opt(&sql, &[(&self.log, Type::TEXT), (&sequence, Type::INT8)]).await?;
+        if let Some(row) = found
+            && row.try_get::<_, &[u8]>(0)? == end.hash.0
+        {
+            return Ok(Ok(()));
+        }
+        Ok(Err(self.head_row(client).await?.map(|row| row.head)))
+    }
+
+    /// The entries from `from` on, as far as they are whole, and what is wrong where they end too early.
+    async fn collect(&self, from: Sequence) -> (Vec<Entry>, Option<StoreError>) {
+        let mut chain = rows::Chain::from(from.max(1));
+        let damage = self.collect_into(&mut chain).await.err();
+        (chain.entries, damage)
+    }
+
+    async fn collect_into(&self, chain: &mut rows::Chain) -> Result<(), StoreError> {
+        let asked = |_| async {
+            let lent = self.connect().await?;
+            let head = self.head_row(&lent).await?;
+            lent.give_back();
+            Ok(head)
+        };
+        let Some(head) = self.patience.request(0, asked).await? else { return Ok(()) };
+        let sql = format!(
+            "SELECT sequence, hash, format_major, format_minor, epoch, run, time_ms, kind, body FROM {}
+             WHERE log = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3",
+            self.table("entry")
+        );
+        loop {
+            // One before the first is asked for, since only it knows what the first follows.
+            let begin = chain.next_row().cast_signed();
+            let asked = |number: u32| {
+                let sql = &sql;
+                async move {
+                    // What took too long may be too much at once.
+                    let chunk = (CHUNK >> (2 * number.min(6))).max(1);
+                    let lent = self.connect().await?;
+                    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+                        [(&self.log, Type::TEXT), (&begin, Type::INT8), (&chunk, Type::INT8)];
+                    let rows = lent.query_typed(sql, &parameters).await?;
+                    lent.give_back();
+                    Ok((rows.len() as i64 == chunk, rows))
+                }
+            };
+            let (more, rows) = self.patience.request(0, asked).await?;
+            for row in &rows {
+                chain.take(row, &head, self.patience.place())?;
+            }
+            if !more {
+                return chain.reaches(&head, self.patience.place());
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Postgres {
+    fn place(&self) -> String {
+        self.patience.place().to_owned()
+    }
+
+    async fn head(&self) -> Result<Option<Head>, StoreError> {
+        let asked = |_| async {
+            let lent = self.connect().await?;
+            let head = self.head_row(&lent).await?;
+            lent.give_back();
+            Ok(head.map(|row| row.head))
+        };
+        self.patience.request(0, asked).await
+    }
+
+    async fn append(&self, expected: Option<Head>, entries: Vec<Entry>) -> Result<Head, StoreError> {
+        let end = check_follows(expected, &entries)?;
+        let bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
+        if bytes > APPEND_MAX {
+            return Err(StoreError::Misuse(format!("{bytes} bytes at once are more than the store takes")));
+        }
+        let columns = Columns::of(&entries);
+        let sent = AtomicBool::new(false);
+        let attempt = |_| {
+            let (columns, sent) = (&columns, &sent);
+            async move {
+                let mut lent = self.connect().await?;
+                if self.version.load(Ordering::Relaxed) < STEPS.len() {
+                    let version = schema::migrate(lent.client(), &self.schema).await?;
+                    self.version.store(version, Ordering::Relaxed);
+                    self.look_at(&lent).await?;
+                }
+                sent.store(true, Ordering::Relaxed);
+                let done = match self.insert(&lent, expected, end, columns).await? {
+                    0 => self.whose(&lent, end).await?,
+                    _ => Ok(()),
+                };
+                lent.give_back();
+                Ok(done)
+            }
+        };
+        match self.patience.request(bytes, attempt).await {
+            Ok(Ok(())) => Ok(end),
+            Ok(Err(head)) => Err(StoreError::Moved { head }),
+            Err(StoreError::Unreachable { place, why }) if sent.load(Ordering::Relaxed) => {
+                Err(StoreError::Unanswered { place, why })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read(&self, from: Sequence) -> Result<Vec<Entry>, StoreError> {
+        match self.collect(from).await {
+            (entries, None) => Ok(entries),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    async fn read_what_is_whole(&self) -> (Vec<Entry>, Option<StoreError>) {
+        self.collect(1).await
+    }
+
+    async fn entry(&self, at: Sequence) -> Result<Option<Entry>, StoreError> {
+        let Some(before) = at.checked_sub(1) else { return Ok(None) };
+        let sql = format!(
+            "SELECT sequence, hash, format_major, format_minor, epoch, run, time_ms, kind, body FROM {}
+             WHERE log = $1 AND sequence IN ($2, $3) ORDER BY sequence",
+            self.table("entry")
+        );
+        let (before, at_row) = (before.cast_signed(), at.cast_signed());
+        let asked = |_| {
+            let sql = &sql;
+            async move {
+                let lent = self.connect().await?;
+                let Some(head) = self.head_row(&lent).await? else { return Ok(None) };
+                let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+                    [(&self.log, Type::TEXT), (&before, Type::INT8), (&at_row, Type::INT8)];
+                let rows = lent.query_typed(sql, &parameters).await?;
+                lent.give_back();
+                Ok(Some((head, rows)))
+            }
+        };
+        let Some((head, rows)) = self.patience.request(0, asked).await? else { return Ok(None) };
+        let mut chain = rows::Chain::from(at);
+        for row in &rows {
+            chain.take(row, &head, self.patience.place())?;
+        }
+        Ok(chain.entries.pop())
+    }
+
+    async fn hold(&self, _name: &str) -> Result<Box<dyn Hold>, StoreError> {
+        Ok(Box::new(Nothing))
+    }
+
+    /// A server cannot tell a run that is gone from one whose network is: only what the run writes tells.
+    async fn liveness(&self, _name: &str) -> Result<Liveness, StoreError> {
+        Ok(Liveness::Unknown)
+    }
+
+    async fn snapshot(&self) -> Option<Snapshot> {
+        let sql = format!("SELECT bytes FROM {} WHERE log = $1", self.table("snapshot"));
+        let asked = |_| {
+            let sql = &sql;
+            async move {
+                let lent = self.connect().await?;
+                let found = match lent.query_typed_opt(sql, &[(&self.log, Type::TEXT)]).await {
+                    Err(error) if is_missing(&error) => None,
+                    found => found?,
+                };
+                lent.give_back();
+                Ok(found)
+            }
+        };
+        let row = self.patience.request(0, asked).await.ok()??;
+        read_snapshot(row.try_get(0).ok()?)
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        let bytes = snapshot_bytes(&snapshot);
+        let sequence = snapshot.head.sequence.cast_signed();
+        let table = self.table("snapshot");
+        let sql = format!(
+            "INSERT INTO {table} AS old (log, sequence, bytes) VALUES ($1, $2, $3) ON CONFLICT (log)
+             DO UPDATE SET sequence = excluded.sequence, bytes = excluded.bytes WHERE excluded.sequence >= old.sequence"
+        );
+        let asked = |_| {
+            let (sql, bytes) = (&sql, &bytes);
+            async move {
+                let lent = self.connect().await?;
+                let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+                    [(&self.log, Type::TEXT), (&sequence, Type::INT8), (&&bytes[..], Type::BYTEA)];
+                lent.execute_typed(sql, &parameters).await?;
+                lent.give_back();
+                Ok(())
+            }
+        };
+        self.patience.request(bytes.len(), asked).await
+    }
+
+    async fn remarks(&self) -> Result<Vec<String>, StoreError> {
+        self.head().await?;
+        let careless = "the server runs with `fsync = off`: a power cut may lose entries that it has confirmed";
+        Ok(self.careless.load(Ordering::Relaxed).then(|| careless.to_owned()).into_iter().collect())
+    }
+}
+
+/// A connection of the pool. One on which something failed, or that nobody waits for any more, does not go back: an answer may be
+/// under way on it.
+struct Lent {
+    object: Option<Object>,
+}
+
+impl Lent {
+    fn client(&mut self) -> &mut tokio_postgres::Client {
+        self.object.as_mut().expect("it was not given back")
+    }
+
+    fn give_back(mut self) {
+        drop(self.object.take());
+    }
+}
+
+impl std::ops::Deref for Lent {
+    type Target = tokio_postgres::Client;
+
+    fn deref(&self) -> &tokio_postgres::Client {
+        self.object.as_ref().expect("it was not given back")
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+struct Nothing;
+
+impl Hold for Nothing {}

@@ -1,0 +1,95 @@
+//! What the server's errors mean: whether it is worth asking again, and what people can do.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::{DbError, SqlState};
+
+use crate::state::contract::StoreError;
+use crate::state::store::patience::Trouble;
+
+/// What cannot be used as it is. The place is filled in by whoever asked.
+pub fn refused(why: &str, help: &str) -> Trouble {
+    Trouble::Final(StoreError::Refused { place: String::new(), why: why.into(), help: help.into() })
+}
+
+impl From<tokio_postgres::Error> for Trouble {
+    fn from(error: tokio_postgres::Error) -> Trouble {
+        match error.as_db_error() {
+            Some(said) => of_server(said),
+            None => of_connection(&error),
+        }
+    }
+}
+
+fn of_server(said: &DbError) -> Trouble {
+    let code = said.code();
+    let words = said.message().to_owned();
+    let class = code.code().get(..2).unwrap_or_default();
+    let passing = [
+        SqlState::ADMIN_SHUTDOWN,
+        SqlState::CRASH_SHUTDOWN,
+        SqlState::CANNOT_CONNECT_NOW,
+        SqlState::T_R_SERIALIZATION_FAILURE,
+        SqlState::T_R_DEADLOCK_DETECTED,
+        SqlState::LOCK_NOT_AVAILABLE,
+        SqlState::TOO_MANY_CONNECTIONS,
+        SqlState::QUERY_CANCELED,
+        // Somebody else is making the same tables.
+        SqlState::DUPLICATE_SCHEMA,
+    ];
+    if class == "08" || passing.contains(code) {
+        return Trouble::Passing(words);
+    }
+    if class == "28" {
+        return refused(
+            &words,
+            "give the password in PGPASSWORD or STACKWRIGHT_STATE_URL, for a role that may log in here (`pg_hba.conf`)",
+        );
+    }
+    if *code == SqlState::INVALID_CATALOG_NAME {
+        return refused(&words, "create the database, or name another one in the address or in PGDATABASE");
+    }
+    if *code == SqlState::INSUFFICIENT_PRIVILEGE {
+        return refused(&words, "grant it to this role: docs/reliability.md has the statements");
+    }
+    if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        return refused(
+            &words,
+            "name the primary in the address, or all servers with `target_session_attrs=read-write`",
+        );
+    }
+    if *code == SqlState::UNIQUE_VIOLATION {
+        let what = "an entry stands where the log is said to end".into();
+        return Trouble::Final(StoreError::Damaged { place: String::new(), what });
+    }
+    Trouble::Final(StoreError::Unavailable { what: "write or read the log".into(), why: format!("{words} ({})", code.code()) })
+}
+
+fn of_connection(error: &tokio_postgres::Error) -> Trouble {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        if let Some(rustls) = rustls_error(cause) {
+            let help = "trust its authority with PGSSLROOTCERT (a PEM file), or say how much to verify with `sslmode` in the address";
+            return refused(&format!("the server's certificate is not accepted: {rustls}"), help);
+        }
+        source = cause.source();
+    }
+    if words.contains("server does not support TLS") {
+        return refused("the server does not encrypt", "switch TLS on there, or write `sslmode=disable` into the address");
+    }
+    if words.contains("invalid configuration") || words.contains("password missing") {
+        return refused(&words, "give the password in PGPASSWORD or STACKWRIGHT_STATE_URL");
+    }
+    Trouble::Passing(words)
+}
+
+fn rustls_error<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let direct = cause.downcast_ref::<rustls::Error>();
+    let inside = || cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>();
+    direct.or_else(inside).filter(|it| matches!(it, rustls::Error::InvalidCertificate(_)))
+}
