@@ -222,17 +222,22 @@ pub async fn make(
     };
     let parallel = request.parallel.map_or(ApplyOptions::default().parallel, |it| it as usize);
     let options = ApplyOptions { parallel, grace: request.grace, blocked };
-    let outcome = apply::apply(plan, surroundings, &options).await;
+    let mut outcome = apply::apply(plan, surroundings, &options).await;
     let revision = match &outcome.broken {
         Some(_) => None,
         None => {
             let revision = revision(request, &request.command, Some(plan), &outcome, outcome.outputs.clone());
-            Some(journal.finish(revision).await.map_err(fail)?)
+            journal.finish(revision).await.map_err(|broken| outcome.broken = Some(broken)).ok()
         }
     };
-    workspace.state.refresh().await.map_err(fail)?;
-    anchors::remember_state(&workspace.settings, &workspace.state);
-    let head = workspace.state.view().head.map(crate::audit::written);
+    // What was done is said, whether or not the store can be read once more.
+    let head = match workspace.state.refresh().await {
+        Ok(()) => {
+            anchors::remember_state(&workspace.settings, &workspace.state);
+            workspace.state.view().head.map(crate::audit::written)
+        }
+        Err(_) => None,
+    };
     Ok(Applied { outcome, run: journal.run(), revision, head })
 }
 

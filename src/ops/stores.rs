@@ -3,6 +3,7 @@
 //! Every command that opens a state does it here. Under `--sim` state is kept on this machine, apart from the real one; under
 //! `--sim=URL`, whose clouds several machines may share, the stack's own store keeps it, under a name that no real state has.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::anchors;
@@ -15,6 +16,7 @@ use crate::lang::program::Program;
 use crate::model::{Code, Data, Diagnostic, Fields, Span, Value};
 use crate::state::store::postgres::Postgres;
 use crate::state::store::postgres::address::Address;
+use crate::state::store::s3::{S3, bucket};
 use crate::state::{State, Store, StoreError};
 
 /// What a stack asks for.
@@ -124,9 +126,10 @@ pub fn store(settings: &Settings, program: &Program, environment: &str) -> Resul
     let log = format!("{}/{environment}{simulated}", program.stack.name);
     let made = match label.as_str() {
         "postgres" => postgres(settings, &fields, &log),
+        "s3" => s3(settings, &fields, &log),
         other => {
             let text = format!("this version does not keep state in `{other}`");
-            return Err(Box::new(Code::NotYet.error(text).label(span, "another store").help("write `state = postgres {}`")));
+            return Err(Box::new(Code::NotYet.error(text).label(span, "another store").help("write `state = local {}`")));
         }
     };
     made.map_err(|error| Box::new(crate::state::unusable(&error).label(span, "asked for here")))
@@ -141,6 +144,20 @@ fn postgres(settings: &Settings, fields: &Fields, log: &str) -> Result<Arc<dyn S
     let address = address.map_err(|(why, help)| StoreError::Refused { place: format!("postgres ({log})"), why, help })?;
     let schema = text(fields, "schema").unwrap_or("stackwright");
     Ok(Arc::new(Postgres::new(address, schema, log, &settings.world, settings.tell.clone())?))
+}
+
+fn s3(settings: &Settings, fields: &Fields, log: &str) -> Result<Arc<dyn Store>, StoreError> {
+    let asked = bucket::Asked {
+        bucket: text(fields, "bucket").unwrap_or_default().to_owned(),
+        prefix: text(fields, "prefix").unwrap_or_default().to_owned(),
+        region: text(fields, "region").map(str::to_owned),
+        endpoint: text(fields, "endpoint").map(str::to_owned),
+        path_style: fields.get("path_style").and_then(Value::as_bool),
+    };
+    let bucket = bucket::Bucket::find(&asked, &*settings.variable);
+    let bucket =
+        bucket.map_err(|(why, help)| StoreError::Refused { place: format!("s3://{} ({log})", asked.bucket), why, help })?;
+    Ok(Arc::new(S3::new(bucket, log, &settings.world, settings.tell.clone())))
 }
 
 /// The file that says where a shared state was last seen.

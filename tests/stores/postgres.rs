@@ -18,7 +18,9 @@ fn quiet() -> Tell {
 
 fn address(url: &str) -> Address {
     let url = url.to_owned();
-    Address::find(None, &move |name| (name == "STACKWRIGHT_STATE_URL").then(|| url.clone())).map_err(|it| it.0).expect("an address")
+    Address::find(None, &move |name| (name == "STACKWRIGHT_STATE_URL").then(|| url.clone()))
+        .map_err(|it| it.0)
+        .expect("an address")
 }
 
 fn open(url: &str, schema: &str, log: &str, tell: Tell) -> Postgres {
@@ -64,7 +66,11 @@ async fn what_cannot_be_used_is_named_with_the_way_out() {
     assert_eq!(reader.read(1).await.expect("a reader reads").len(), 4);
     refused(reader.append(Some(head), entries(Some(head), &["{}"])).await, "permission denied", "docs/reliability.md");
 
-    refused(open(&server.url("nobody"), "stackwright", "a/b", quiet()).head().await, "password authentication failed", "PGPASSWORD");
+    refused(
+        open(&server.url("nobody"), "stackwright", "a/b", quiet()).head().await,
+        "password authentication failed",
+        "PGPASSWORD",
+    );
     let elsewhere = url.replace("/postgres", "/no_such");
     refused(open(&elsewhere, "stackwright", "a/b", quiet()).head().await, "\"no_such\" does not exist", "PGDATABASE");
 
@@ -88,7 +94,9 @@ async fn what_cannot_be_used_is_named_with_the_way_out() {
     let altered = of("update stackwright.entry set body = '{\"n\":9}' where sequence = 2");
     damaged(altered.read(1).await, "entry 2", "hash");
     assert_eq!(altered.read_what_is_whole().await.0.len(), 1);
-    let cut = of("update stackwright.entry set body = '{\"n\":2}' where sequence = 2; delete from stackwright.entry where sequence = 4");
+    let cut = of(
+        "update stackwright.entry set body = '{\"n\":2}' where sequence = 2; delete from stackwright.entry where sequence = 4",
+    );
     damaged(cut.read(1).await, "a/b", "ends before entry 4");
     damaged(cut.read(3).await, "a/b", "ends before entry 4");
     let gone = of("delete from stackwright.head");

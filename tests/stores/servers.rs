@@ -11,12 +11,14 @@ use tempfile::TempDir;
 
 /// Whether a program is there. Without it the test is over, and says so.
 pub fn has(what: &str, found: bool) -> bool {
-    if !found {
-        let required = std::env::var("STACKWRIGHT_STORES").is_ok_and(|it| it == "require");
-        assert!(!required, "{what} is not installed");
+    let told = std::env::var("STACKWRIGHT_STORES").unwrap_or_default();
+    if told == "skip" {
+        eprintln!("skipped: STACKWRIGHT_STORES says so");
+    } else if !found {
+        assert!(told != "require", "{what} is not installed");
         eprintln!("skipped: {what} is not installed");
     }
-    found
+    found && told != "skip"
 }
 
 /// A port that nobody listens on.
@@ -88,7 +90,8 @@ impl Postgres {
             // The postmaster's children end when it does; a backend that still runs would keep the next one from starting.
             let _ = Command::new("kill").args(["-9", &child.id().to_string()]).status();
             let _ = child.wait();
-            let pids = std::fs::read_dir("/proc").expect("processes").flatten().filter_map(|it| it.file_name().into_string().ok());
+            let pids =
+                std::fs::read_dir("/proc").expect("processes").flatten().filter_map(|it| it.file_name().into_string().ok());
             let data = self.dir.path().display().to_string();
             for pid in pids.filter(|pid| pid.bytes().all(|byte| byte.is_ascii_digit())) {
                 let of_ours = std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&data));
@@ -150,4 +153,87 @@ fn postgres_bin() -> Option<PathBuf> {
     versions.sort();
     let on_path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
     versions.into_iter().rev().chain(on_path).find(|bin| bin.join("initdb").exists() && bin.join("postgres").exists())
+}
+
+/// A server that speaks S3, with the bucket `state`: `versitygw`, whose objects outlive it, else `moto_server`, whose do not.
+/// `STACKWRIGHT_S3_SERVER` names one that is not on the path.
+pub struct Bucket {
+    dir: TempDir,
+    program: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+pub const KEY: &str = "test-key";
+pub const SECRET: &str = "test-secret-of-the-bucket";
+
+impl Bucket {
+    /// Starts one; `None` where none is installed.
+    pub fn start() -> Option<Bucket> {
+        let program = s3_program();
+        if !has("a server that speaks S3 (versitygw or moto_server)", program.is_some()) {
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut server = Bucket { dir, program: program?, port: free_port(), child: None };
+        std::fs::create_dir_all(server.dir.path().join("data/state")).expect("a bucket");
+        server.begin();
+        Some(server)
+    }
+
+    pub fn begin(&mut self) {
+        let port = self.port;
+        let mut command = Command::new(&self.program);
+        command.current_dir(self.dir.path()).env("ROOT_ACCESS_KEY", KEY).env("ROOT_SECRET_KEY", SECRET);
+        match self.keeps_objects() {
+            true => command.args(["--port", &format!("127.0.0.1:{port}"), "posix", "data"]),
+            false => command.args(["-H", "127.0.0.1", "-p", &port.to_string()]),
+        };
+        self.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
+        until("the server", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        if !self.keeps_objects() {
+            until("the bucket", || put_bucket(port).is_some());
+        }
+    }
+
+    /// Whether objects outlive the server.
+    pub fn keeps_objects(&self) -> bool {
+        self.program.file_name().is_some_and(|name| name == "versitygw")
+    }
+
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn put_bucket(port: u16) -> Option<()> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    let request = format!("PUT /state HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.starts_with("HTTP/1.1 200").then_some(())
+}
+
+fn s3_program() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("STACKWRIGHT_S3_SERVER") {
+        return Some(named.into());
+    }
+    let path = std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    let all = |name: &'static str| path.iter().map(move |dir| dir.join(name));
+    all("versitygw").chain(all("moto_server")).find(|program| program.exists())
 }

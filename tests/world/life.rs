@@ -503,6 +503,7 @@ fn workspace(text: &str, world: &World, line: Line, state: State) -> Workspace {
         variable: Arc::new(|name| (name == "STACK_SECRET_given").then(|| GIVEN.to_owned())),
         variables: Arc::new(|_| Vec::new()),
         parallel: None,
+        ask: None,
         tell: Arc::new(|_| {}),
     };
     let (program, sources) = program(text);

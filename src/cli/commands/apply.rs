@@ -347,8 +347,12 @@ impl<'c> Session<'c> {
             output.about(&format!("Next: {}\n", self.context.command(environment, "status")));
             return Exit::Done;
         }
+        let saved = match applied.revision {
+            Some(_) => format!("{rev} and complete."),
+            None => "The log could not be written to the end: what is done is in it.".to_owned(),
+        };
         let mut out = format!(
-            "\nStopped after {}: {} done, {} failed, {} not started. {rev} and complete.\n",
+            "\nStopped after {}: {} done, {} failed, {} not started. {saved}\n",
             clock(took),
             outcome.done.len(),
             outcome.failed.len(),

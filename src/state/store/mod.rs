@@ -6,3 +6,4 @@ pub mod memory;
 pub mod patience;
 pub mod postgres;
 pub mod promises;
+pub mod s3;

@@ -5,8 +5,8 @@
 //! answer that takes long.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::model::KnownSecrets;
@@ -47,17 +47,24 @@ pub struct Patience {
     place: String,
     /// What no message may say.
     secrets: KnownSecrets,
+    /// An answer that somebody had no use for, for whoever asks next.
+    kept: Mutex<Option<StoreError>>,
     /// Somebody was told that it does not answer, and has not heard since that it does.
     worried: AtomicBool,
 }
 
 impl Patience {
     pub fn new(world: &World, tell: Tell, place: String, secrets: KnownSecrets) -> Patience {
-        Patience { world: world.clone(), tell, place, secrets, worried: AtomicBool::new(false) }
+        Patience { world: world.clone(), tell, place, secrets, kept: Mutex::new(None), worried: AtomicBool::new(false) }
     }
 
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Gives an error to the next request, which would wait as long for the same: of a request that fails without harm.
+    pub fn say_once_more(&self, error: StoreError) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// Attempts until one succeeds or fails for good, or the time is over. `bytes` go along with each. The attempt gets its
@@ -69,6 +76,9 @@ impl Patience {
         F: FnMut(u32) -> A,
         A: Future<Output = Result<T, Trouble>>,
     {
+        if let Some(error) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
         let more = Duration::from_secs(bytes as u64 / BYTES_A_SECOND);
         let clock = &self.world.clock;
         let deadline = clock.elapsed() + WHOLE + more;
@@ -146,8 +156,6 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
     use crate::world::Clock as _;
 
@@ -168,9 +176,8 @@ mod tests {
 
     #[test]
     fn what_passes_is_tried_again_and_the_first_failure_is_told() {
-        let (answer, _, told) = run(|number| async move {
-            if number < 3 { Err(Trouble::Passing("it is starting".into())) } else { Ok(number) }
-        });
+        let (answer, _, told) =
+            run(|number| async move { if number < 3 { Err(Trouble::Passing("it is starting".into())) } else { Ok(number) } });
         assert_eq!(answer.expect("the fourth succeeds"), 3);
         assert_eq!(told, ["the store: it is starting; trying again for 15 s", "the store answers again"]);
     }

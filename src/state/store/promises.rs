@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::model::Digest;
-use crate::state::contract::{
-    Entry, FORMAT, Head, Header, Hold, Liveness, Sequence, Snapshot, Store, StoreError, StoreId,
-};
+use crate::state::contract::{Entry, FORMAT, Head, Header, Hold, Liveness, Sequence, Snapshot, Store, StoreError, StoreId};
 
 /// Opens the log of a name, as another process would: the same one for the same name, an empty one for a name that was never used.
 pub type Open<'o> = &'o (dyn Fn(&str) -> Arc<dyn Store> + Send + Sync);

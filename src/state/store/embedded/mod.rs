@@ -21,7 +21,7 @@ mod head;
 mod power;
 mod replace;
 mod scan;
-mod segment;
+pub(in crate::state::store) mod segment;
 mod writer;
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ impl Address {
         }
         fill_in(&mut config, &set)?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            let help = format!("set {URL} to `postgres://USER:PASSWORD@HOST/DATABASE`, or PGHOST, PGUSER, PGPASSWORD and PGDATABASE");
+            let help =
+                format!("set {URL} to `postgres://USER:PASSWORD@HOST/DATABASE`, or PGHOST, PGUSER, PGPASSWORD and PGDATABASE");
             return Err(("nothing says where the server is".into(), help));
         }
         config.connect_timeout(CONNECT).application_name("stackwright");

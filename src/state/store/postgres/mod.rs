@@ -129,9 +129,7 @@ impl Postgres {
 
     async fn head_row(&self, client: &tokio_postgres::Client) -> Result<Option<HeadRow>, Trouble> {
         let (head, entry) = (self.table("head"), self.table("entry"));
-        let sql = format!(
-            "SELECT store, sequence, hash, format_major, format_minor, engine FROM {head} WHERE log = $1"
-        );
+        let sql = format!("SELECT store, sequence, hash, format_major, format_minor, engine FROM {head} WHERE log = $1");
         let found = match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await {
             Ok(found) => found,
             Err(error) if is_missing(&error) => return Ok(None),
@@ -300,9 +298,10 @@ impl Store for Postgres {
                     self.version.store(version, Ordering::Relaxed);
                     self.look_at(&lent).await?;
                 }
-                sent.store(true, Ordering::Relaxed);
+                let before = sent.swap(true, Ordering::Relaxed);
                 let done = match self.insert(&lent, expected, end, columns).await? {
-                    0 => self.whose(&lent, end).await?,
+                    0 if before => self.whose(&lent, end).await?,
+                    0 => Err(self.head_row(&lent).await?.map(|row| row.head)),
                     _ => Ok(()),
                 };
                 lent.give_back();
@@ -381,8 +380,13 @@ impl Store for Postgres {
                 Ok(found)
             }
         };
-        let row = self.patience.request(0, asked).await.ok()??;
-        read_snapshot(row.try_get(0).ok()?)
+        match self.patience.request(0, asked).await {
+            Ok(row) => read_snapshot(row?.try_get(0).ok()?),
+            Err(error) => {
+                self.patience.say_once_more(error);
+                None
+            }
+        }
     }
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {

@@ -61,10 +61,7 @@ impl HeadRow {
         let bad = || damaged("the head of the log cannot be read");
         Ok(HeadRow {
             store: StoreId(row.try_get::<_, &[u8]>(0)?.try_into().map_err(|_| bad())?),
-            head: Head {
-                sequence: row.try_get::<_, i64>(1)?.cast_unsigned(),
-                hash: digest(row.try_get(2)?).ok_or_else(bad)?,
-            },
+            head: Head { sequence: row.try_get::<_, i64>(1)?.cast_unsigned(), hash: digest(row.try_get(2)?).ok_or_else(bad)? },
         })
     }
 }

@@ -69,10 +69,7 @@ pub struct Facts {
 
 pub async fn facts(client: &tokio_postgres::Client, schema: &str) -> Result<Facts, Trouble> {
     let about = client
-        .query_typed_one(
-            "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')",
-            &[],
-        )
+        .query_typed_one("SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')", &[])
         .await?;
     Ok(Facts {
         standby: about.try_get(0)?,
@@ -111,7 +108,9 @@ pub async fn migrate(client: &mut tokio_postgres::Client, schema: &str) -> Resul
     let table = "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
                  WHERE n.nspname = $1 AND c.relname = 'version'";
     let done = if transaction.query_typed(table, &[(&schema, Type::TEXT)]).await?.is_empty() {
-        let sql = format!("CREATE TABLE {quoted}.version (step integer PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now(), engine text NOT NULL)");
+        let sql = format!(
+            "CREATE TABLE {quoted}.version (step integer PRIMARY KEY, applied timestamptz NOT NULL DEFAULT now(), engine text NOT NULL)"
+        );
         transaction.batch_execute(&sql).await?;
         0
     } else {

@@ -34,9 +34,10 @@ pub fn connector(verify: Verify, roots: Option<&Path>) -> Result<MakeRustlsConne
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
     let config = match verify {
-        Verify::Off | Verify::IfOffered | Verify::Nothing => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Loose { provider, trusted: None })).with_no_client_auth()
-        }
+        Verify::Off | Verify::IfOffered | Verify::Nothing => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Loose { provider, trusted: None }))
+            .with_no_client_auth(),
         Verify::Authority => {
             let trusted = WebPkiServerVerifier::builder_with_provider(Arc::new(authorities(roots)?), provider.clone()).build();
             let trusted = Some(trusted.map_err(|error| error.to_string())?);
@@ -85,9 +86,9 @@ impl ServerCertVerifier for Loose {
     ) -> Result<ServerCertVerified, Error> {
         let Some(trusted) = &self.trusted else { return Ok(ServerCertVerified::assertion()) };
         match trusted.verify_server_cert(certificate, between, name, ocsp, now) {
-            Err(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
-                Ok(ServerCertVerified::assertion())
-            }
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
             verified => verified,
         }
     }

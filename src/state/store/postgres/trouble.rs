@@ -53,10 +53,7 @@ fn of_server(said: &DbError) -> Trouble {
         return refused(&words, "grant it to this role: docs/reliability.md has the statements");
     }
     if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
-        return refused(
-            &words,
-            "name the primary in the address, or all servers with `target_session_attrs=read-write`",
-        );
+        return refused(&words, "name the primary in the address, or all servers with `target_session_attrs=read-write`");
     }
     if *code == SqlState::UNIQUE_VIOLATION {
         let what = "an entry stands where the log is said to end".into();
@@ -74,7 +71,8 @@ fn of_connection(error: &tokio_postgres::Error) -> Trouble {
             words = format!("{words}: {text}");
         }
         if let Some(rustls) = rustls_error(cause) {
-            let help = "trust its authority with PGSSLROOTCERT (a PEM file), or say how much to verify with `sslmode` in the address";
+            let help =
+                "trust its authority with PGSSLROOTCERT (a PEM file), or say how much to verify with `sslmode` in the address";
             return refused(&format!("the server's certificate is not accepted: {rustls}"), help);
         }
         source = cause.source();
