@@ -6,6 +6,8 @@
 
 mod carry;
 pub mod contract;
+#[doc(hidden)]
+pub mod decoders;
 mod crypt;
 mod holder;
 pub mod keys;

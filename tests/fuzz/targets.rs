@@ -13,6 +13,7 @@ use stackwright::lang::syntax::tree;
 use stackwright::lang::{self, CheckInput, Checked, syntax};
 use stackwright::model::{Diagnostic, Origin, Schemas, Sources};
 use stackwright::providers::registry;
+use stackwright::state::decoders;
 
 /// One function that takes hostile bytes. What it gives tells inputs apart that are treated differently: of the inputs that were
 /// tried, those with a number of their own are worth changing further.
@@ -21,11 +22,18 @@ pub struct Target {
     pub run: fn(&[u8]) -> u64,
 }
 
-pub const ALL: [Target; 4] = [
+pub const ALL: [Target; 11] = [
     Target { name: "parser", run: parser },
     Target { name: "formatter", run: formatter },
     Target { name: "checker", run: checker },
     Target { name: "evaluator", run: evaluator },
+    Target { name: "log-bodies", run: decoders::bodies },
+    Target { name: "log-segment", run: decoders::segment },
+    Target { name: "log-head", run: decoders::head },
+    Target { name: "log-snapshot", run: decoders::snapshot },
+    Target { name: "plan-file", run: plan_file },
+    Target { name: "signing-key", run: decoders::signing },
+    Target { name: "cloud-state", run: cloud_state },
 ];
 
 /// What stands before the text that is checked and evaluated, so that an input can be one line.
@@ -110,6 +118,35 @@ fn evaluator(data: &[u8]) -> u64 {
                 hold_places(&checked.sources, &diagnostics);
                 kind.diagnostics(&diagnostics);
             }
+        }
+    }
+    kind.finish()
+}
+
+/// A plan file as it is inside of its seal: what is read has the effects hash of its effects.
+fn plan_file(data: &[u8]) -> u64 {
+    let schemas = registry::schemas();
+    let digest = |_: &stackwright::model::Value| stackwright::model::Digest::of(b"");
+    let mut kind = Kind::default();
+    match stackwright::plan::file::decode(data, &schemas, &digest) {
+        Ok(file) => kind.add(&(file.plan.changes.len() as u64).min(9)),
+        Err(diagnostic) => kind.diagnostics(&[*diagnostic]),
+    }
+    kind.finish()
+}
+
+/// What a simulated cloud kept: what it takes up it can write down again, and take up again.
+fn cloud_state(data: &[u8]) -> u64 {
+    let Ok(state) = serde_json::from_slice::<serde_json::Value>(data) else { return 0 };
+    let mut kind = Kind::default();
+    for provider in registry::all() {
+        let Some(mut cloud) = provider.cloud() else { continue };
+        let taken = cloud.load(state.clone()).is_ok();
+        kind.add(&taken);
+        if taken {
+            let kept = cloud.save();
+            let again = cloud.load(kept);
+            assert!(again.is_ok(), "what a cloud wrote down it takes up: {again:?}");
         }
     }
     kind.finish()

@@ -50,7 +50,7 @@ pub fn fingerprint(view: &View) -> Result<Digest, WireError> {
 }
 
 /// Puts a hash in the place of each secret, for bytes that are hashed and thrown away.
-struct Fingerprints;
+pub(in crate::state) struct Fingerprints;
 
 impl Sealer for Fingerprints {
     fn seal(&self, _: &Context<'_>, _: &str, plain: &[u8]) -> Result<String, WireError> {

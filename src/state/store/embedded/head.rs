@@ -66,7 +66,7 @@ pub fn read(path: &Path) -> io::Result<HeadFile> {
     })
 }
 
-fn parse(slot: &[u8]) -> Option<HeadRecord> {
+pub fn parse(slot: &[u8]) -> Option<HeadRecord> {
     let text = std::str::from_utf8(slot).ok()?;
     let (json, rest) = text.split_at(text.find("} ")? + 1);
     let crc = u32::from_str_radix(rest.get(1..9)?, 16).ok()?;

@@ -250,3 +250,54 @@ pub(in crate::state) fn read_snapshot(bytes: &[u8]) -> Option<Snapshot> {
     let head = Head { sequence: u64::from_le_bytes(sequence.try_into().ok()?), hash: Digest(hash.try_into().ok()?) };
     Some(Snapshot { head, bytes: Bytes::from(whole) })
 }
+
+/// For [`crate::state::decoders`]: a segment whose checksums are made to fit.
+pub(in crate::state) fn read_segment_for_tests(data: &[u8]) -> u64 {
+    use self::segment::{FRAME, Frame, HEADER, SegmentHeader};
+    let mut bytes = data.to_vec();
+    if bytes.len() < HEADER {
+        return 0;
+    }
+    let crc = crc32fast::hash(&bytes[..HEADER - 4]).to_le_bytes();
+    bytes[HEADER - 4..HEADER].copy_from_slice(&crc);
+    let Some(header) = SegmentHeader::parse(&bytes) else { return 1 };
+    let (mut offset, mut before) = (HEADER, header.previous);
+    let (mut frames, mut entries) = (0u64, 0u64);
+    while let Some(rest) = bytes.get_mut(offset..).filter(|rest| rest.len() >= FRAME) {
+        let stored = u32::from_le_bytes([rest[9], rest[10], rest[11], rest[12]]) as usize;
+        if let Some(payload) = rest.get(FRAME..FRAME.saturating_add(stored)) {
+            let mut crc = crc32fast::Hasher::new();
+            crc.update(&rest[..FRAME - 4]);
+            crc.update(payload);
+            let crc = crc.finalize().to_le_bytes();
+            rest[FRAME - 4..FRAME].copy_from_slice(&crc);
+        }
+        let Some((frame, length)) = Frame::parse(&bytes[offset..]) else { break };
+        frames += 1;
+        entries += frame.entries(header.store, before).map_or(0, |read| read.len() as u64);
+        before = frame.hash;
+        offset += length;
+    }
+    let _ = segment::has_later_frame(&bytes[offset..]);
+    2 + frames.min(20) * 32 + entries.min(31)
+}
+
+/// The same of a slot of the head file.
+pub(in crate::state) fn read_head_for_tests(data: &[u8]) -> bool {
+    let end = data.iter().rposition(|byte| *byte == b'}').map_or(0, |at| at + 1);
+    let json = &data[..end];
+    let mut slot = json.to_vec();
+    slot.extend_from_slice(format!(" {:08x}", crc32fast::hash(json)).as_bytes());
+    slot.resize(head::SLOT.max(slot.len()), b' ');
+    head::parse(&slot).is_some()
+}
+
+/// The same of a snapshot's container.
+pub(in crate::state) fn read_snapshot_for_tests(data: &[u8]) -> bool {
+    let mut bytes = data.to_vec();
+    if let Some((header, packed)) = bytes.split_at_mut_checked(SNAPSHOT_HEADER) {
+        header[..8].copy_from_slice(SNAPSHOT_MAGIC);
+        header[48..80].copy_from_slice(&Digest::of(packed).0);
+    }
+    read_snapshot(&bytes).is_some()
+}
