@@ -410,6 +410,7 @@ async fn applied(dir: &Path, mut state: State, world: &World) -> Duration {
         world: world.clone(),
         variable: Arc::new(|_| None),
         variables: Arc::new(|_| Vec::new()),
+        ask: None,
         parallel: None,
     };
     let workspace = Workspace::open(&settings, &Given::default(), Some("local")).await.expect("a workspace");

@@ -479,12 +479,15 @@ pub enum KeyCommand {
         /// Where to; `~/.config/stackwright/identity` if none is named. A file that is there already is never written over
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
+        /// Make a key that signs revisions instead, in OpenSSH's form; `~/.config/stackwright/signing` if no file is named
+        #[arg(long)]
+        sign: bool,
     },
     /// The data keys of the state, whom each is wrapped for, and which of them can be opened here
     List,
-    /// Let somebody else open the state's secrets; recorded in the log
+    /// Let somebody else open the state's secrets, or let a key sign its revisions; recorded in the log
     Add {
-        /// What `key new` printed (`age1…`), or `passphrase`
+        /// What `key new` printed (`age1…`), or `passphrase`; or a public key that signs (`"ssh-ed25519 AAAA…"`)
         recipient: String,
         /// What it is called in `key list`, such as `ada` or `ci`
         #[arg(long, value_name = "NAME")]
@@ -493,13 +496,16 @@ pub enum KeyCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Seal new values under a new data key, which this one cannot open; recorded in the log
+    /// Seal new values under a new data key, which this one cannot open; or let a key sign no longer. Recorded in the log
     Remove {
         /// As `key list` shows it
         name: String,
         /// Why, for those who read the log
         #[arg(long, value_name = "TEXT")]
         reason: String,
+        /// The key that signs, where somebody of that name opens secrets as well
+        #[arg(long)]
+        sign: bool,
     },
     /// Seal new values under a new data key, for the same recipients; recorded in the log
     Rotate {

@@ -12,7 +12,7 @@ use super::settings::Settings;
 use super::stored::{self, Stored};
 use crate::model::{Code, Diagnostic};
 use crate::state::sign::{KeyError, PublicKey, SigningKey, key_file};
-use crate::state::{Body, Revision, RunHeader, RunResult, SignerAction, SignerChange, State};
+use crate::state::{Body, Revision, RunHeader, RunResult, SignerAction, SignerChange, State, replay_without_key};
 
 /// Names the file of the private key that signs.
 const FILE: &str = "STACKWRIGHT_SIGNING_KEY_FILE";
@@ -80,8 +80,7 @@ fn passphrase(settings: &Settings, from: &str) -> Option<Zeroizing<String>> {
         let text = Zeroizing::new(std::fs::read_to_string(expanded(settings, &path)).ok()?);
         return Some(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()));
     }
-    let _ = from;
-    None
+    (settings.ask.as_ref()?)(&format!("Passphrase of {from}"))
 }
 
 /// A path of a variable: `~/` is the home directory, since no shell has looked at what a workflow's file sets.
@@ -104,10 +103,13 @@ pub struct Signing {
     pub who: String,
 }
 
-/// Those whose signatures count, by name.
-pub fn signers(state: &State) -> Vec<Signing> {
-    let mut all: Vec<Signing> = state
-        .view()
+/// Those whose signatures count, by name. Needs no key.
+///
+/// Errors: those of reading a log.
+pub async fn listed(settings: &Settings, named: Option<&str>) -> Result<Vec<Signing>, Failure> {
+    let stored = stored::unread(settings, named)?;
+    let view = replay_without_key(&stored.state.entries().await?, |_, _, _| {})?;
+    let mut all: Vec<Signing> = view
         .signers
         .iter()
         .map(|(key, it)| Signing {
@@ -119,7 +121,7 @@ pub fn signers(state: &State) -> Vec<Signing> {
         })
         .collect();
     all.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
-    all
+    Ok(all)
 }
 
 /// A change of the signers that was made.
@@ -156,11 +158,6 @@ pub async fn add(settings: &Settings, named: Option<&str>, text: &str, name: &st
         return Err(Box::new(Code::Usage.error("a signer needs a short name without control characters")).into());
     }
     change(settings, stored, SignerAction::Add, key, name, reason).await
-}
-
-/// Whether somebody signs under that name.
-pub fn has(state: &State, name: &str) -> bool {
-    state.view().signers.values().any(|it| it.name == name)
 }
 
 /// Lets a key sign no longer. What it has signed stays signed.

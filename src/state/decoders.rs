@@ -76,6 +76,11 @@ pub fn snapshot(data: &[u8]) -> u64 {
     }
 }
 
+/// The file of a state's data keys.
+pub fn key_file(data: &[u8]) -> u64 {
+    super::crypt::read_key_file_for_tests(data)
+}
+
 /// A private key that signs, a public one, and a file of signers.
 pub fn signing(data: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(data);

@@ -28,7 +28,8 @@ fn corpora_are_written() {
             world: stackwright::world::World::real(),
             variable: Arc::new(|_| None),
             variables: Arc::new(|_| Vec::new()),
-            parallel: None,
+            ask: None,
+        parallel: None,
         };
         if !settings.dir.is_dir() {
             continue;

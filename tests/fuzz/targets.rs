@@ -22,7 +22,7 @@ pub struct Target {
     pub run: fn(&[u8]) -> u64,
 }
 
-pub const ALL: [Target; 11] = [
+pub const ALL: [Target; 12] = [
     Target { name: "parser", run: parser },
     Target { name: "formatter", run: formatter },
     Target { name: "checker", run: checker },
@@ -32,6 +32,7 @@ pub const ALL: [Target; 11] = [
     Target { name: "log-head", run: decoders::head },
     Target { name: "log-snapshot", run: decoders::snapshot },
     Target { name: "plan-file", run: plan_file },
+    Target { name: "key-file", run: decoders::key_file },
     Target { name: "signing-key", run: decoders::signing },
     Target { name: "cloud-state", run: cloud_state },
 ];

@@ -5,25 +5,31 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use super::Context;
+use super::signers;
 use super::stored::instant;
 use crate::cli::args::KeyCommand;
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::document;
 use crate::cli::terminal::{Ink, spread};
-use crate::model::Code;
 use crate::ops::keys::{self, Changed, Listing, Recipient, Since, Unlike};
 use crate::ops::project::Failure;
 
 pub async fn run(context: &Context<'_>, command: &KeyCommand) -> Result<Exit, Failure> {
     match command {
-        KeyCommand::New { out } => new(context, out.as_deref()),
+        KeyCommand::New { out, sign: true } => signers::new(context, out.as_deref()),
+        KeyCommand::New { out, sign: false } => new(context, out.as_deref()),
         KeyCommand::List => list(context).await,
         KeyCommand::Add { recipient, name, reason } => match Recipient::parse(recipient)? {
             recipient @ (Recipient::Age(_) | Recipient::Passphrase) => add(context, &recipient, name, reason).await,
-            Recipient::Signer(_) => Ok(context.output.fail_with(Code::NotYet.error("this version has no signers"))),
+            Recipient::Signer(key) => signers::add(context, &key, name, reason).await,
         },
-        KeyCommand::Remove { name, reason } => remove(context, name, reason).await,
+        KeyCommand::Remove { name, reason, sign } => {
+            if *sign || signers::is_only_a_signer(context, name).await? {
+                return signers::remove(context, name, reason).await;
+            }
+            remove(context, name, reason).await
+        }
         KeyCommand::Rotate { reason } => rotate(context, reason).await,
     }
 }
@@ -44,7 +50,8 @@ fn new(context: &Context<'_>, out: Option<&Path>) -> Result<Exit, Failure> {
 
 async fn list(context: &Context<'_>) -> Result<Exit, Failure> {
     let listing = keys::list(context.settings, context.global.env.as_deref()).await?;
-    context.output.document(&list_document(&listing))?;
+    let signing = crate::ops::signing::listed(context.settings, context.global.env.as_deref()).await?;
+    context.output.document(&list_document(&listing, &signing))?;
     let terminal = context.output.result;
     let mut out = String::new();
     for key in &listing.keys {
@@ -87,6 +94,7 @@ async fn list(context: &Context<'_>) -> Result<Exit, Failure> {
             out.push_str(&format!("    {}\n", context.command(&listing.environment, &command)));
         }
     }
+    out.push_str(&signers::listed(&terminal, &signing));
     if listing.keys.is_empty() {
         out = format!("{} has no state yet, and so no key\n", Escaped(&listing.environment));
     }
@@ -102,7 +110,7 @@ fn since(since: &Since) -> String {
     }
 }
 
-fn list_document(listing: &Listing) -> Json {
+fn list_document(listing: &Listing, signing: &[crate::ops::signing::Signing]) -> Json {
     let at = |since: &Since| json!({"revision": since.revision, "entry": since.sequence, "time": time(since.time_ms)});
     let keys: Vec<Json> = listing
         .keys
@@ -125,7 +133,7 @@ fn list_document(listing: &Listing) -> Json {
         "key-list",
         json!({
             "stack": listing.stack, "environment": listing.environment, "keys": keys, "holders": holders,
-            "unlike": unlike_json(&listing.unlike),
+            "signers": signers::json(signing), "unlike": unlike_json(&listing.unlike),
         }),
     )
 }

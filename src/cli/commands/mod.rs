@@ -13,6 +13,7 @@ mod key;
 mod lock;
 mod look;
 mod plan;
+mod signers;
 mod sim;
 mod small;
 mod stored;

@@ -58,6 +58,16 @@ fn said(context: &Context<'_>, schema: &str, changed: &Changed, words: &str) -> 
     Ok(Exit::Done)
 }
 
+/// Whether somebody signs under that name, and nobody of that name opens secrets.
+pub async fn is_only_a_signer(context: &Context<'_>, name: &str) -> Result<bool, Failure> {
+    let signing = signing::listed(context.settings, context.global.env.as_deref()).await?;
+    if !signing.iter().any(|it| it.name == name) {
+        return Ok(false);
+    }
+    let listing = crate::ops::keys::list(context.settings, context.global.env.as_deref()).await?;
+    Ok(!listing.holders.iter().any(|it| it.name == name))
+}
+
 /// The signers, for `key list`; nothing where there are none.
 pub fn listed(terminal: &Terminal, signers: &[Signing]) -> String {
     let mut out = String::new();

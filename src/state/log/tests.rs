@@ -15,6 +15,7 @@ use crate::model::desired::EdgeReason;
 use crate::model::value::Network;
 use crate::model::verdict::{Level, PolicyResult};
 use crate::model::{Data, Digest, RecordEdge, RecordId, Value};
+use crate::audit::{Trust, verify_log};
 use crate::state::State;
 use crate::state::log::key::{Holder, KeyChange, Wrap};
 use crate::state::sign::SigningKey;
@@ -208,6 +209,47 @@ async fn a_log_of_the_first_format_is_read_by_this_version() {
     assert_eq!(view.outputs["dsn"], Value::text("postgres://secret"));
     assert_eq!(view.last.as_ref().map(|it| it.result), Some(RunResult::PartWay));
     assert!(!root.join("production/append.lock").exists(), "reading wrote nothing");
+}
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory").flatten() {
+        match entry.path().is_dir() {
+            true => copied(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy")),
+        }
+    }
+}
+
+/// `v1` was written before revisions were signed, `v1-signed` by the version that signs them; each holds every kind of entry of its
+/// time. They open, verify, and are written on; a state that is written anew is missing here first.
+#[tokio::test]
+async fn states_of_past_versions_open_verify_and_go_on() {
+    let signed = fixture("v1-signed");
+    if accepting() && !signed.exists() {
+        let mut state = State::open_local(&signed, "production", &still()).await.expect("a state");
+        everything(&mut state).await;
+        for derived in ["index", "snapshot", "runs", "append.lock"] {
+            let path = signed.join("production").join(derived);
+            let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
+        }
+    }
+    for (name, revisions, signatures) in [("v1", 1, "not signed"), ("v1-signed", 2, "1 signature by 1 known key (ci)")] {
+        let dir = tempfile::tempdir().expect("a directory");
+        copied(&fixture(name), dir.path());
+        let mut state = State::open_local(dir.path(), "production", &World::real()).await.expect("it opens");
+        assert_eq!(state.view().revision, revisions, "{name}");
+        let before = state.entries().await.expect("entries");
+        let verified = verify_log(&state, &Trust::default()).await;
+        assert!(verified.holds(), "{name}: {:?}", verified.checks);
+        assert!(verified.checks.iter().any(|it| it.words.contains(signatures)), "{name}: {:?}", verified.checks);
+        state.sign_with(Arc::new(SigningKey::of_seed(&[7; 32])));
+        crate::state::tests::create(&mut state, 9, "local.value.new").await;
+        let after = state.entries().await.expect("entries");
+        assert_eq!(after[..before.len()], before, "{name}: what was there stays as it was");
+        let verified = verify_log(&state, &Trust::default()).await;
+        assert!(verified.holds(), "{name}: {:?}", verified.checks);
+    }
 }
 
 #[tokio::test]

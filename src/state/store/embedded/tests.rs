@@ -361,3 +361,23 @@ fn hostile_bytes_are_refused_without_a_panic() {
     assert!(super::segment::Frame::parse(&[]).is_none());
     assert_ne!(Digest::of(&frame), Head::NONE);
 }
+
+/// What a newer minor version writes is kept, chained, and written on; of a newer major version nothing is read but its name, which
+/// `a_newer_format_is_named_and_nothing_is_written` shows.
+#[tokio::test]
+async fn a_log_of_a_newer_minor_version_is_read_and_written_on() {
+    let dir = scratch();
+    let mut all = small_log(dir.path(), 1).await;
+    let mut newer = entry(all.last().map(Entry::head), "telepathy", "{\"new\":true}");
+    newer.header.format.minor += 9;
+    let path = logs(dir.path()).remove(0);
+    let frame = super::segment::frame(std::slice::from_ref(&newer)).expect("a frame");
+    std::fs::write(&path, [std::fs::read(&path).expect("a segment"), frame].concat()).expect("a segment");
+    all.push(newer);
+    let store = Embedded::at(dir.path().to_owned());
+    assert_eq!(store.read(1).await.expect("it is read"), all);
+    let end = all.last().map(Entry::head);
+    let news = entries(end, &["{\"f\":6}"]);
+    store.append(end, news.clone()).await.expect("it is written on");
+    assert_eq!(store.read(1).await.expect("entries"), [all, news].concat());
+}
