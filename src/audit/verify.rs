@@ -104,11 +104,16 @@ pub async fn verify_read(state: &State, entries: &[Entry], damage: Option<Box<Di
     result
 }
 
-/// Checks a log that was carried here without its store: the same, but for what lies beside a log and what needs its key.
-pub fn verify_entries(entries: &[Entry], trust: &Trust) -> Verification {
+/// Checks a log that was carried here without its store, up to where it is damaged: the same, but for what lies beside a log and what
+/// needs its key.
+pub fn verify_entries(entries: &[Entry], damage: Option<Box<Diagnostic>>, trust: &Trust) -> Verification {
     let mut result = begun(entries);
     let chain = Chain::walk(entries, &mut result);
-    let is_whole = chain.entries.len() == entries.len();
+    let is_whole = damage.is_none() && chain.entries.len() == entries.len();
+    if let Some(damage) = damage {
+        let at = (damage.code == Code::DamagedExport).then(|| chain.revision_at(entries.len()));
+        result.fail(at, damage);
+    }
     told_by_entries(&chain, is_whole, trust, &mut result);
     if is_whole {
         match replay_without_key(entries, |_, _, _| {}) {

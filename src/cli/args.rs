@@ -523,6 +523,9 @@ pub struct VerifyArgs {
     /// Who may sign first, in the form of ssh's `allowed_signers`; without it the first signer of the log is believed
     #[arg(long, value_name = "FILE")]
     pub signers: Option<PathBuf>,
+    /// Verify a file that `state export` or `state backup` wrote instead; needs neither the store nor its key
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
     /// Write the head down where the store cannot reach it, if all holds: `git` for a note of this commit, or a file
     #[arg(long, value_name = "git|FILE")]
     pub anchor: Option<String>,

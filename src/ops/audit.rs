@@ -10,7 +10,7 @@ use crate::audit::{self, Trust};
 pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, Revealed, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
 pub use crate::state::JudgedPolicy;
-use crate::state::StoreId;
+use crate::state::{Parcel, StoreId};
 use crate::state::sign::{AllowedSigner, allowed_signers};
 
 /// Revisions, newest first: all, or those that touched an address that fits the glob.
@@ -76,6 +76,38 @@ pub struct VerifyRequest {
     pub anchor: Option<String>,
 }
 
+/// Verifies a file that `state export` or `state backup` wrote: without the store, its key or a program.
+///
+/// Errors: as [`verify`].
+pub fn verify_file(settings: &Settings, path: &Path, request: &VerifyRequest) -> Result<Verified, Failure> {
+    let bytes = std::fs::read(settings.dir.join(path)).map_err(|error| {
+        Box::new(Code::Unreadable.error(format!("`{}` cannot be read: {}", path.display(), super::files::words(&error))))
+    })?;
+    let (entries, damage, environment) = match Parcel::parse_until_damage(&bytes) {
+        Ok(parcel) => (parcel.entries, None, parcel.environment),
+        Err((entries, error)) => (entries, Some(error), String::new()),
+    };
+    let store = entries.first().map(|entry| entry.header.store);
+    let trust = trust(settings, request, store)?;
+    let verification = audit::verify_entries(&entries, damage, &trust);
+    let published = publish(settings, request, &environment, store, &verification)?;
+    let head = verification.head.map(audit::written);
+    Ok(Verified { environment, verification, head, published })
+}
+
+fn publish(
+    settings: &Settings,
+    request: &VerifyRequest,
+    environment: &str,
+    store: Option<StoreId>,
+    verification: &Verification,
+) -> Result<Option<String>, Box<Diagnostic>> {
+    match (&request.anchor, store, verification.head.filter(|_| verification.holds())) {
+        (Some(to), Some(store), Some(head)) => anchors::publish(settings, to, environment, store, head).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// What `verify` found.
 pub struct Verified {
     pub environment: String,
@@ -96,10 +128,7 @@ pub async fn verify(settings: &Settings, named: Option<&str>, request: &VerifyRe
     let store = entries.first().map(|entry| entry.header.store);
     let trust = trust(settings, request, store)?;
     let verification = audit::verify_read(&state, &entries, damage, &trust).await;
-    let mut published = None;
-    if let (Some(to), Some(store), Some(head)) = (&request.anchor, store, verification.head.filter(|_| verification.holds())) {
-        published = Some(anchors::publish(settings, to, &environment, store, head)?);
-    }
+    let published = publish(settings, request, &environment, store, &verification)?;
     let head = verification.head.map(audit::written);
     Ok(Verified { environment, verification, head, published })
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::anchors;
 use super::author::author;
 use super::environment;
 use super::files::{words, write_whole};
@@ -93,6 +94,8 @@ pub async fn restore(settings: &Settings, named: Option<&str>, from: &Path, reas
     let (stack, state) = place(settings, named, &parcel)?;
     refuse_another_stack(&stack, &parcel)?;
     let report = state.restore(&parcel, &carrier(settings, reason)?).await?;
+    // From now on this is the one to continue, whatever was seen here before.
+    anchors::accept(settings, parcel.store(), parcel.head());
     Ok((packed(&parcel, state).await?, report))
 }
 

@@ -189,7 +189,7 @@ async fn every_edit_of_a_log_is_found_and_the_revision_is_named() {
         anchors: vec![Anchor::of(end, "an auditor")],
     };
     for trust in [&alone, &given] {
-        let whole = verify_entries(&original, trust);
+        let whole = verify_entries(&original, None, trust);
         assert!(whole.holds(), "{:?}", whole.checks);
     }
     let vouched = (0..original.len()).rfind(|at| original[*at].header.kind == "signature").expect("a signature");
@@ -201,7 +201,7 @@ async fn every_edit_of_a_log_is_found_and_the_revision_is_named() {
             let first = (0..original.len()).find(|at| altered.get(*at) != Some(&original[*at])).expect("they differ");
             let expected = revision_at(&original, first);
             // With what an auditor knows, everything is found.
-            let with_more = verify_entries(&altered, &given);
+            let with_more = verify_entries(&altered, None, &given);
             assert!(!with_more.holds(), "TAMPER_SEED={seed}: {name} at entry {} was not found", first + 1);
             let range = with_more.first_failure().and_then(|it| it.revisions.as_ref());
             let last = revision_at(&original, original.len() - 1);
@@ -212,7 +212,7 @@ async fn every_edit_of_a_log_is_found_and_the_revision_is_named() {
                 with_more.first_failure()
             );
             // With the log alone everything up to the last signature is.
-            let by_itself = verify_entries(&altered, &alone);
+            let by_itself = verify_entries(&altered, None, &alone);
             if !needs_anchor && first <= vouched {
                 let failure = by_itself.first_failure();
                 let named = failure.is_some_and(|it| lies_in(expected, it.revisions.as_ref()));

@@ -331,9 +331,12 @@ pub async fn blame(context: &Context<'_>, args: &BlameArgs) -> Result<Exit, Fail
 }
 
 pub async fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, Failure> {
-    let VerifyArgs { since, signers, anchor } = args;
+    let VerifyArgs { since, signers, file, anchor } = args;
     let request = VerifyRequest { since: since.clone(), signers: signers.clone(), anchor: anchor.clone() };
-    let verified = audit::verify(context.settings, context.global.env.as_deref(), &request).await?;
+    let verified = match file {
+        Some(file) => audit::verify_file(context.settings, file, &request)?,
+        None => audit::verify(context.settings, context.global.env.as_deref(), &request).await?,
+    };
     let Verified { environment, verification, head: anchor, published } = &verified;
     let word = |finding: Finding| match finding {
         Finding::Ok => "ok",

@@ -101,6 +101,16 @@ impl Parcel {
     ///
     /// Errors: [`Code::DamagedExport`] naming the line; [`Code::NewerState`] where it is of a newer format.
     pub fn parse(bytes: &[u8]) -> Result<Parcel, Box<Diagnostic>> {
+        Parcel::parse_until_damage(bytes).map_err(|(_, error)| error)
+    }
+
+    /// As [`Parcel::parse`]; an error comes with the entries before it.
+    pub fn parse_until_damage(bytes: &[u8]) -> Result<Parcel, (Vec<Entry>, Box<Diagnostic>)> {
+        let mut kept = Vec::new();
+        Parcel::parse_into(bytes, &mut kept).map_err(|error| (kept, error))
+    }
+
+    fn parse_into(bytes: &[u8], kept: &mut Vec<Entry>) -> Result<Parcel, Box<Diagnostic>> {
         let text = std::str::from_utf8(bytes).map_err(|_| foreign())?;
         let (first, rest) = text.split_once('\n').ok_or_else(foreign)?;
         let raw: RawHeader = serde_json::from_str(first).map_err(|_| foreign())?;
@@ -115,7 +125,7 @@ impl Parcel {
         }
         let (store, head) =
             StoreId::parse(&raw.store).zip(Digest::parse(&raw.head)).ok_or_else(|| damaged(1, "it names no store or no head"))?;
-        let mut reader = Reader { store, at: Head { sequence: 0, hash: Head::NONE }, entries: Vec::new() };
+        let mut reader = Reader { store, at: Head { sequence: 0, hash: Head::NONE }, entries: kept };
         let mut lines = rest.split_inclusive('\n');
         for _ in 0..raw.count {
             let ended = lines.next().and_then(|line| line.strip_suffix('\n'));
@@ -126,7 +136,8 @@ impl Parcel {
         if reader.at.hash != head {
             return Err(damaged(reader.line() - 1, "the last entry is not the head that the first line names"));
         }
-        let mut parcel = Parcel::of(raw.stack, raw.environment, reader.entries).ok_or_else(|| damaged(1, "it holds no entry"))?;
+        let entries = reader.entries.clone();
+        let mut parcel = Parcel::of(raw.stack, raw.environment, entries).ok_or_else(|| damaged(1, "it holds no entry"))?;
         let genesis = genesis_of(&parcel.entries[0]).ok_or_else(|| damaged(2, "the log does not begin with its genesis"))?;
         if genesis.store != store || genesis.environment != parcel.environment {
             return Err(damaged(1, "the first line and the log are of different states"));
@@ -199,13 +210,13 @@ struct RawEntry<'b> {
     time: i64,
 }
 
-struct Reader {
+struct Reader<'k> {
     store: StoreId,
     at: Head,
-    entries: Vec<Entry>,
+    entries: &'k mut Vec<Entry>,
 }
 
-impl Reader {
+impl Reader<'_> {
     /// Number of the line that comes next.
     fn line(&self) -> usize {
         self.entries.len() + 2
