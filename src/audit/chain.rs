@@ -133,7 +133,16 @@ impl<'e> Chain<'e> {
                         found.first_signer.get_or_insert(entry.header.sequence);
                         found.good = if vouches { at } else { found.good };
                     }
-                    changed.err()
+                    match changed {
+                        // Who may sign is no question of what was altered.
+                        Err(Refused::Stranger(why)) => {
+                            self.not_vouched(at, at, &why, result);
+                            found.broken = true;
+                            break;
+                        }
+                        Err(Refused::Altered(why)) => Some(why),
+                        Ok(_) => None,
+                    }
                 }
                 "signature" => match judged.next().expect("each signature was judged") {
                     Err(why) => Some(why),
@@ -322,6 +331,14 @@ struct Vouched {
     broken: bool,
 }
 
+/// Why a change of the signers does not count.
+enum Refused {
+    /// It, or something before it, is not what was signed.
+    Altered(String),
+    /// Somebody changed the list who may not.
+    Stranger(String),
+}
+
 /// The list of signers, changed as the log says.
 struct Signers<'t> {
     now: BTreeMap<PublicKey, String>,
@@ -347,23 +364,25 @@ impl<'t> Signers<'t> {
     }
 
     /// The same rules as those of the fold, without its leases. Gives whether the change is signed, and so vouches for all before it.
-    fn change(&mut self, entry: &Entry) -> Result<bool, String> {
-        let change = signer_of(entry).ok_or("it cannot be read")?;
+    fn change(&mut self, entry: &Entry) -> Result<bool, Refused> {
+        let change = signer_of(entry).ok_or_else(|| Refused::Altered("it cannot be read".into()))?;
         let header = &entry.header;
         let after = Head { sequence: header.sequence.saturating_sub(1), hash: header.previous };
         let holds = change_is_signed(header.store, after, &change);
         if holds == Some(false) {
-            return Err("the signature of this change of the signers does not hold".into());
+            return Err(Refused::Altered("the signature of this change of the signers does not hold".into()));
         }
         if self.now.is_empty() {
             let trusted = self.given.is_none_or(|given| given.iter().any(|it| it.key == change.key));
             if !trusted {
-                return Err(format!("the first signer, {}, is not one of those that were given", change.key.fingerprint()));
+                let words = format!("the first signer, {}, is not one of those that were given", change.key.fingerprint());
+                return Err(Refused::Stranger(words));
             }
         } else {
-            let by = change.by.map(|(key, _)| key).ok_or("no signer agreed to this change of the signers")?;
+            let nobody = || Refused::Stranger("no signer agreed to this change of the signers".into());
+            let by = change.by.map(|(key, _)| key).ok_or_else(nobody)?;
             if !self.now.contains_key(&by) {
-                return Err(format!("{} was no signer when it changed the signers", by.fingerprint()));
+                return Err(Refused::Stranger(format!("{} was no signer when it changed the signers", by.fingerprint())));
             }
         }
         // What has no effect in the fold is no failure: it is void, and said to be.

@@ -260,6 +260,7 @@ fn written(change: &crate::model::Change) -> Vec<Address> {
 
 /// Begins a run, waiting for others as long as was allowed; `None` where whoever waits wants to stop.
 async fn begin(workspace: &mut Workspace, header: RunHeader, request: &Request) -> Result<Option<Run>, Failure> {
+    signing::ready(&workspace.settings, &workspace.state).map_err(|it| workspace.fail(it))?;
     let mut wait = Wait::new(workspace, request);
     loop {
         let held = match workspace.state.try_begin(&header).await.map_err(|it| workspace.fail(it))? {
