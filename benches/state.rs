@@ -367,7 +367,8 @@ fn layered(resources: usize) -> String {
         let content = match at / width {
             0 => format!("\"content of {at}\""),
             layer => {
-                let before = |step: usize| format!("${{local.file.r{}.sha256}}", (layer - 1) * width + (at * 7 + step * 131) % width);
+                let before =
+                    |step: usize| format!("${{local.file.r{}.sha256}}", (layer - 1) * width + (at * 7 + step * 131) % width);
                 format!("\"{} {} {}\"", before(0), before(1), before(2))
             }
         };

@@ -10,8 +10,8 @@ use crate::audit::{self, Trust};
 pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, Revealed, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
 pub use crate::state::JudgedPolicy;
-use crate::state::{Parcel, StoreId};
 use crate::state::sign::{AllowedSigner, allowed_signers};
+use crate::state::{Parcel, StoreId};
 
 /// Revisions, newest first: all, or those that touched an address that fits the glob.
 pub async fn history(stored: &Stored, glob: Option<&str>) -> Result<Vec<Past>, Box<Diagnostic>> {

@@ -6,9 +6,9 @@
 
 mod carry;
 pub mod contract;
+mod crypt;
 #[doc(hidden)]
 pub mod decoders;
-mod crypt;
 mod holder;
 pub mod keys;
 pub mod log;

@@ -29,7 +29,7 @@ fn corpora_are_written() {
             variable: Arc::new(|_| None),
             variables: Arc::new(|_| Vec::new()),
             ask: None,
-        parallel: None,
+            parallel: None,
         };
         if !settings.dir.is_dir() {
             continue;

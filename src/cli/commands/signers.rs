@@ -15,13 +15,14 @@ use crate::ops::signing::{self, Changed, Signing};
 pub fn new(context: &Context<'_>, out: Option<&Path>) -> Result<Exit, Failure> {
     let made = signing::new(context.settings, out)?;
     let path = made.path.display().to_string();
-    context.output.document(&document(
-        "key-new",
-        json!({"signer": made.public, "fingerprint": made.fingerprint, "file": path}),
-    ))?;
+    context
+        .output
+        .document(&document("key-new", json!({"signer": made.public, "fingerprint": made.fingerprint, "file": path})))?;
     context.output.text(&format!("{}\n", Escaped(&made.public)));
     let path = Escaped(&path);
-    context.output.about(&format!("the private key is in {path}: show it to nobody; STACKWRIGHT_SIGNING_KEY_FILE={path} signs with it\n"));
+    context
+        .output
+        .about(&format!("the private key is in {path}: show it to nobody; STACKWRIGHT_SIGNING_KEY_FILE={path} signs with it\n"));
     context.output.about(&format!(
         "a state learns who signs it by: stackwright key add \"{}\" --name NAME --reason TEXT\n",
         Escaped(&made.public)
@@ -48,9 +49,13 @@ fn said(context: &Context<'_>, schema: &str, changed: &Changed, words: &str) -> 
         }),
     ))?;
     let (environment, name) = (Escaped(&changed.environment), Escaped(&changed.name));
-    context.output.text(&format!("{environment}: {name} ({}) {words}; state rev {} is saved\n", changed.fingerprint, changed.revision));
+    context
+        .output
+        .text(&format!("{environment}: {name} ({}) {words}; state rev {} is saved\n", changed.fingerprint, changed.revision));
     if changed.signers == 1 && schema == "key-add" {
-        context.output.about("every revision needs a signer's signature from now on: an apply without one of their keys is refused\n");
+        context
+            .output
+            .about("every revision needs a signer's signature from now on: an apply without one of their keys is refused\n");
     }
     if !changed.we_sign {
         context.output.about("no key of a signer is here: name it in STACKWRIGHT_SIGNING_KEY_FILE before the next apply\n");
@@ -85,6 +90,7 @@ pub fn listed(terminal: &Terminal, signers: &[Signing]) -> String {
 }
 
 pub fn json(signers: &[Signing]) -> Vec<Json> {
-    let one = |it: &Signing| json!({"name": it.name, "key": it.key, "fingerprint": it.fingerprint, "since": it.since, "who": it.who});
+    let one =
+        |it: &Signing| json!({"name": it.name, "key": it.key, "fingerprint": it.fingerprint, "since": it.since, "who": it.who});
     signers.iter().map(one).collect()
 }

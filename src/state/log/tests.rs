@@ -11,11 +11,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::*;
+use crate::audit::{Trust, verify_log};
 use crate::model::desired::EdgeReason;
 use crate::model::value::Network;
 use crate::model::verdict::{Level, PolicyResult};
 use crate::model::{Data, Digest, RecordEdge, RecordId, Value};
-use crate::audit::{Trust, verify_log};
 use crate::state::State;
 use crate::state::log::key::{Holder, KeyChange, Wrap};
 use crate::state::sign::SigningKey;
