@@ -14,7 +14,7 @@ use super::log::Body;
 use super::log::key::KeyChange;
 use super::run::{Race, Writer};
 use super::{State, words};
-use crate::model::{Code, Diagnostic};
+use crate::model::{Code, Diagnostic, Value};
 
 /// Stands for the key file among those who can open a state.
 pub const KEY_FILE: &str = "key-file";
@@ -65,9 +65,16 @@ impl State {
         &self.view.keys
     }
 
-    /// The key file, if this process has made it: people are told once how to keep it.
-    pub fn made_key_file(&self) -> Option<PathBuf> {
-        self.shared.ring.made_file()
+    /// The key file that the current key is in; `None` where recipients or a variable have it.
+    pub fn key_file(&self) -> Option<PathBuf> {
+        self.shared.ring.file_with(self.view.keys.current?)
+    }
+
+    /// Whether there is anything that needs the key.
+    pub fn holds_secrets(&self) -> bool {
+        let view = &self.view;
+        let of_records = || view.records.values().flat_map(|it| it.inputs.values().chain(it.computed.values()));
+        view.outputs.values().any(Value::has_secret) || of_records().any(Value::has_secret)
     }
 
     /// Whether a data key can be opened here.

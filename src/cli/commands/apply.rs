@@ -39,6 +39,7 @@ pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Fail
         session.connections.close().await;
         return Ok(Exit::Interrupted);
     }
+    let held_secrets = workspace.state.holds_secrets();
     let result = match &args.plan {
         Some(named) => {
             let (plan, sources) = plan::read(&workspace, named).map_err(|it| workspace.fail(it))?;
@@ -47,7 +48,7 @@ pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Fail
         None => session.planned(&mut workspace, &request(&args.scope), args.full, stop).await,
     };
     session.connections.close().await;
-    context.tell_of_key(&workspace);
+    context.tell_of_key(&workspace, held_secrets);
     result
 }
 
@@ -63,7 +64,6 @@ pub async fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, 
     let request = Request { only: args.only.clone(), destroy: true, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
-    context.tell_of_key(&workspace);
     result
 }
 
@@ -78,7 +78,6 @@ pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Fa
     }
     let result = session.rotated(&mut workspace, &args.secret, args.full, stop).await;
     session.connections.close().await;
-    context.tell_of_key(&workspace);
     result
 }
 
@@ -94,7 +93,6 @@ pub async fn adopt(context: &Context<'_>, args: &AdoptArgs) -> Result<Exit, Fail
     let request = Request { only: vec![args.address.clone()], adopt, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
-    context.tell_of_key(&workspace);
     result
 }
 

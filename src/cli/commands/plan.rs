@@ -24,7 +24,6 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
     if let Some(path) = &args.out {
         plan::save(&workspace, &planned.plan, path).map_err(|it| workspace.fail(it))?;
     }
-    context.tell_of_key(&workspace);
     let refused = policies::refusals(&planned.plan);
     if !refused.is_empty() {
         context.output.about(&report::render_all(&refused, workspace.sources(), context.output.about));
@@ -75,13 +74,15 @@ pub fn request(args: &ScopeArgs) -> Request {
 }
 
 impl Context<'_> {
-    /// Says once that a key was made, and what to do with it.
-    pub fn tell_of_key(&self, workspace: &Workspace) {
-        if let Some(path) = workspace.state.made_key_file().filter(|_| !self.settings.simulated()) {
+    /// Says what to do with the key file, once: when state first holds a secret.
+    pub fn tell_of_key(&self, workspace: &Workspace, held_secrets: bool) {
+        if held_secrets || self.settings.simulated() || !workspace.state.holds_secrets() {
+            return;
+        }
+        if let Some(path) = workspace.state.key_file() {
             let path = path.display().to_string();
-            self.output.about(&format!("the key of this state was made: {}\n", Escaped(&path)));
-            self.output
-                .about("keep a copy of it where you keep such things: without it nobody can read the state's secrets again\n");
+            self.output.about(&format!("the secrets of this state are sealed under the key in {}\n", Escaped(&path)));
+            self.output.about("keep a copy of it where you keep such things: without it nobody can read them again\n");
         }
     }
 

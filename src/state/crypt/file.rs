@@ -72,8 +72,7 @@ fn read_bytes(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
 }
 
 /// Makes the file with a new key in it, unless it is there. Of two processes that make it at once, one wins, and both find its key.
-/// The answer says whether it was this one.
-pub fn make(path: &Path, world: &World) -> Result<bool, StoreError> {
+pub fn make(path: &Path, world: &World) -> Result<(), StoreError> {
     let text = write_line(&Keys::random(world));
     create(path, text.as_bytes(), world).map_err(|error| unavailable("write", path, &error))
 }
@@ -119,7 +118,7 @@ pub fn keep_waiting(path: &Path, key: KeyId, wraps: &[Wrap], world: &World) -> R
     let wraps = wraps.iter().map(|it| (it.recipient.clone(), BASE64.encode(&it.sealed))).collect();
     let waiting = Waiting { format: 1, key: key.to_string(), wraps };
     let text = serde_json::to_string(&waiting).expect("texts are JSON") + "\n";
-    create(path, text.as_bytes(), world).map(drop).map_err(|error| unavailable("write", path, &error))
+    create(path, text.as_bytes(), world).map_err(|error| unavailable("write", path, &error))
 }
 
 /// What [`keep_waiting`] has written, if it is there and can be read.
@@ -131,19 +130,17 @@ pub fn waiting(path: &Path) -> Option<(KeyId, Vec<Wrap>)> {
 }
 
 /// Writes a file under a name that is free. A link, not a rename: it refuses to take the place of what somebody else has written
-/// meanwhile. The answer is whether this was it.
-fn create(path: &Path, text: &[u8], world: &World) -> std::io::Result<bool> {
+/// meanwhile.
+fn create(path: &Path, text: &[u8], world: &World) -> std::io::Result<()> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
     let fresh = beside(path, world);
     let linked = write_synced(&fresh, text).and_then(|()| match std::fs::hard_link(&fresh, path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
     });
     let _ = std::fs::remove_file(&fresh);
-    let made = linked?;
-    sync_dir(path)?;
-    Ok(made)
+    linked?;
+    sync_dir(path)
 }
 
 fn beside(path: &Path, world: &World) -> std::path::PathBuf {

@@ -43,8 +43,6 @@ struct Inner {
     unlocked: BTreeMap<String, Identity>,
     /// The key of the plan that this process works with.
     plan: Option<KeyId>,
-    /// The key file, if this process has made it.
-    made: Option<PathBuf>,
 }
 
 /// What a key is bound to that waits for its store.
@@ -172,11 +170,6 @@ impl KeyRing {
                 Err(error)
             }
         }
-    }
-
-    /// The key file, if this process has made it: people are told once how to keep it.
-    pub fn made_file(&self) -> Option<PathBuf> {
-        self.read().made.clone()
     }
 
     /// Digests are made under the key of the plan that this process works with, else under the current one.
@@ -443,9 +436,7 @@ impl KeyRing {
             return Err(KeyError::Store(StoreError::Unavailable { what: format!("read {}", path.display()), why }));
         }
         if found.is_none() {
-            if file::make(&path, &self.world).map_err(KeyError::Store)? {
-                inner.made = Some(path.clone());
-            }
+            file::make(&path, &self.world).map_err(KeyError::Store)?;
             found = file::read(&path).map_err(KeyError::Store)?;
         }
         let gone = || StoreError::Unavailable { what: format!("read {}", path.display()), why: "it is gone".into() };
