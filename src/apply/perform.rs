@@ -55,6 +55,8 @@ pub enum Trouble {
     Unknown(Box<Diagnostic>),
     /// The log could not be written: the run is over.
     Broken(Box<Diagnostic>),
+    /// The log did not take the intent, so that no call left.
+    NotBegun(Box<Diagnostic>),
 }
 
 impl Performer {
@@ -133,7 +135,7 @@ impl Performer {
         lane.gate.pass().await;
         let started = self.world.clock.elapsed();
         let id = self.journal.operation();
-        self.journal.open(intent(id, operation, ids_before)).await.map_err(Trouble::Broken)?;
+        self.journal.open(intent(id, operation, ids_before)).await.map_err(Trouble::NotBegun)?;
         // Counted from before the intent was sent: whoever recovers counts from when it is seen, which is later.
         let deadline = started + operation.not_after;
         let settled = self.call_until_settled(step, lane, operation, (id, &call(id, operation)), deadline).await?;

@@ -451,6 +451,15 @@ pub enum StateCommand {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
+    /// Move the state to the store that the stack asks for now; the old one is closed, and nothing of it is deleted
+    Migrate {
+        /// Where it was, as the stack said it: `local {}`, `s3 { bucket = "acme-state" }`
+        #[arg(long, value_name = "STORE")]
+        from: String,
+        /// Why, for those who read the log
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
     /// Write the log and a snapshot as one file, read back before it is believed
     Backup {
         /// The file; `.stackwright/backups/…` if none is named

@@ -202,7 +202,10 @@ pub async fn make(
     let base = (view.revision > 0).then_some(view.revision);
     let fits = match check_fits(plan, if is_first { "" } else { &store }, base, &view.records) {
         Ok(()) => elsewhere::check_fits(workspace, plan).await,
-        stale => stale,
+        Err(stale) => {
+            workspace.state.refresh().await.map_err(fail)?;
+            Err(super::stale::explained(stale, plan, &workspace.state).await)
+        }
     };
     if let Err(stale) = fits {
         close_settled(&journal, request, &settled).await.map_err(fail)?;

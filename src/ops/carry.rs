@@ -13,7 +13,7 @@ use super::stored::{self, Stored};
 use super::stores;
 use crate::model::{Code, Diagnostic, Sources};
 use crate::providers::registry;
-use crate::state::{Carrier, Parcel, State};
+use crate::state::{Carrier, Head, Parcel, State};
 pub use crate::state::{KeyNeeded, LostRun, Report};
 
 /// What is in a file, or went into one.
@@ -93,9 +93,11 @@ pub async fn restore(settings: &Settings, named: Option<&str>, from: &Path, reas
     let parcel = read(from)?;
     let (stack, state) = place(settings, named, &parcel)?;
     refuse_another_stack(&stack, &parcel)?;
-    let report = state.restore(&parcel, &carrier(settings, reason)?).await?;
-    // From now on this is the one to continue, whatever was seen here before.
-    anchors::accept(settings, parcel.store(), parcel.head());
+    let known = anchors::remembered(settings, parcel.store()).map(|it| Head { sequence: it.number, hash: it.hash });
+    let report = state.restore(&parcel, known, &carrier(settings, reason)?).await?;
+    if let Some(head) = state.head().await? {
+        anchors::accept(settings, parcel.store(), head);
+    }
     Ok((packed(&parcel, state).await?, report))
 }
 
@@ -108,7 +110,7 @@ fn read(path: &Path) -> Result<Parcel, Box<Diagnostic>> {
 /// A reason that says nothing is none.
 ///
 /// Errors: [`Code::Usage`].
-fn carrier(settings: &Settings, reason: &str) -> Result<Carrier, Box<Diagnostic>> {
+pub(super) fn carrier(settings: &Settings, reason: &str) -> Result<Carrier, Box<Diagnostic>> {
     if reason.trim().is_empty() {
         let help = "say why, for those who read the log: `--reason \"the disk failed\"`";
         return Err(Box::new(Code::Usage.error("`--reason` is empty").help(help)));

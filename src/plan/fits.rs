@@ -30,15 +30,26 @@ pub fn check_fits(
         let note = "it was made for another state store, such as another copy of this stack's state";
         return refuse(Code::StalePlan.error(message).note(note));
     }
-    let version = |address: &Address| records.get(address).map_or(0, |record| record.version);
-    let moved: Vec<&Address> =
-        plan.reads.iter().filter(|(address, planned)| version(address) != *planned).map(|(address, _)| address).collect();
+    let moved = moved_on(plan, records);
     if moved.is_empty() {
         return Ok(());
     }
     let names = moved.iter().take(NAMED).map(|address| format!("`{address}`")).collect::<Vec<_>>().join(", ");
     let more = if moved.len() > NAMED { format!(" and {} more", moved.len() - NAMED) } else { String::new() };
-    let since =
-        format!("{}; {} of the {} records it reads changed: {names}{more}", says(revision), moved.len(), plan.reads.len());
+    let unfit = plan.changes.iter().filter(|change| moved.contains(&&change.address)).count();
+    let changes = if plan.changes.len() == 1 { "change" } else { "changes" };
+    let are = if unfit == 1 { "is" } else { "are" };
+    let unfit = match unfit {
+        0 => format!("{} of the {} records that it reads changed: {names}{more}", moved.len(), plan.reads.len()),
+        _ => format!("{unfit} of {} {changes} {are} no longer the same: {names}{more}", plan.changes.len()),
+    };
+    let since = format!("{}; {unfit}", says(revision));
     refuse(Code::StalePlan.error(message).fact("planned", format!("on {}", says(plan.base))).fact("since", since))
+}
+
+/// The records that the plan reads or writes and that have changed since, in the plan's order.
+pub fn moved_on<'p>(plan: &'p Plan, records: &BTreeMap<Address, Arc<Record>>) -> Vec<&'p Address> {
+    let version = |address: &Address| records.get(address).map_or(0, |record| record.version);
+    let moved = plan.reads.iter().filter(|(address, planned)| version(address) != *planned);
+    moved.map(|(address, _)| address).collect()
 }

@@ -32,7 +32,7 @@ use crate::model::{Address, Digest, Name, Record, Schemas, Seen, Sources, Value}
 
 pub use decide::{record_edges, would_replace};
 pub use effects::elsewhere_digest;
-pub use fits::check_fits;
+pub use fits::{check_fits, moved_on};
 pub use guard::{Loss, lift_help, refuse_guarded};
 pub use only::matches;
 pub use refresh::{Look, looks};

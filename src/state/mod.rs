@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub use carry::{Carrier, KeyNeeded, LostRun, Parcel, Report};
+pub use carry::{Carrier, KeyNeeded, LostRun, Migrated, Migration, Parcel, Report};
 pub use contract::{Head, Sequence, Store, StoreError, StoreId};
 pub use holder::{Held, Holder, Life, Look};
 pub use log::{

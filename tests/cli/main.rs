@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests run on the real machine: its clock, its variables, its files")]
 
 mod canary;
+mod disk;
 mod imports;
 mod keys;
 mod raw;

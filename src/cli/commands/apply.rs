@@ -386,7 +386,8 @@ impl<'c> Session<'c> {
             left => format!(" ({left} left)"),
         };
         let command = self.context.command(environment, "apply");
-        output.about(&format!("Next: correct what failed, then `{command}` carries on{left}\n"));
+        let first = if outcome.broken.is_some() { "when the log can be written again," } else { "correct what failed, then" };
+        output.about(&format!("Next: {first} `{command}` carries on{left}\n"));
         match () {
             () if outcome.interrupted => Exit::Interrupted,
             () if outcome.done.is_empty() && outcome.open.is_empty() => {

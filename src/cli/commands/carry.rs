@@ -9,9 +9,11 @@ use super::stored::instant;
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::document;
+use crate::cli::plan_text::resources;
 use crate::cli::report::count;
 use crate::cli::terminal::Ink;
 use crate::ops::carry::{self, KeyNeeded, LostRun, Packed};
+use crate::ops::migrate;
 use crate::ops::project::Failure;
 
 /// Addresses that a line names.
@@ -101,6 +103,36 @@ pub async fn restore(context: &Context<'_>, from: &Path, reason: &str) -> Result
     }
     context.output.about(&missing_key_text(&packed.key));
     context.output.about(&format!("Next: {}\n", context.command(&packed.environment, "plan")));
+    Ok(Exit::Done)
+}
+
+pub async fn migrate(context: &Context<'_>, from: &str, reason: &str) -> Result<Exit, Failure> {
+    let moved = migrate::migrate(context.settings, context.global.env.as_deref(), from, reason).await?;
+    let it = &moved.migrated;
+    context.output.document(&document(
+        "state-migrate",
+        json!({
+            "environment": moved.environment, "from": moved.from, "to": moved.to, "reason": reason, "entries": it.entries,
+            "revision": it.revision, "head": it.head.hash.to_string(), "records": it.records, "already": it.already,
+        }),
+    ))?;
+    let environment = Escaped(&moved.environment).to_string();
+    let (from, to) = (Escaped(&moved.from).to_string(), Escaped(&moved.to).to_string());
+    if it.already {
+        context.output.text(&format!("{environment} has moved to {to} already: nothing is left to do\n"));
+        return Ok(Exit::Done);
+    }
+    let hash = it.head.hash.to_string();
+    let head = format!("{}…{}", &hash[..4], &hash[hash.len() - 2..]);
+    let begun = if it.before > 0 { format!(", of which {} were there", it.before) } else { String::new() };
+    context.output.text(&format!(
+        "{environment} moved from {from} to {to}: rev {}, {}{begun}\nboth end in head {head} and hold {}; the old one is closed\n",
+        it.revision,
+        entries(it.entries),
+        resources(it.records)
+    ));
+    context.output.about("nothing was deleted: take the old store away when nobody needs it any more\n");
+    context.output.about(&format!("Next: {}\n", context.command(&moved.environment, "verify")));
     Ok(Exit::Done)
 }
 

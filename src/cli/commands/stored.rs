@@ -203,6 +203,7 @@ pub async fn state(context: &Context<'_>, command: &StateCommand) -> Result<Exit
         StateCommand::Rewrap { reason } => rewrap(context, reason).await,
         StateCommand::Export { out } => carry::export(context, out.as_deref()).await,
         StateCommand::Import { file, reason } => carry::import(context, file, reason).await,
+        StateCommand::Migrate { from, reason } => carry::migrate(context, from, reason).await,
         StateCommand::Backup { out } => carry::backup(context, out.as_deref()).await,
         StateCommand::Restore { file, reason } => carry::restore(context, file, reason).await,
     }

@@ -1,6 +1,7 @@
 //! A log that is carried from one place to another: packed, put where none is, put back where one is damaged.
 
 mod file;
+mod migrate;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use file::Parcel;
+pub use migrate::{Migrated, Migration};
+
+/// Nothing to give, or why not.
+type NotHere = Result<(), Box<Diagnostic>>;
 
 use super::contract::{Entry, Head, Salvage, Snapshot, StoreError};
 use super::log::{Body, Carried, Restored, carried_of, lease_of, revision_of};
@@ -142,7 +147,10 @@ impl State {
     /// the backup's head are kept as far as the hash chain proves them; what was there is kept aside.
     ///
     /// Errors: [`Code::NotCarried`] where the backup is of another state, or the log is whole and has all of it.
-    pub async fn restore(&self, parcel: &Parcel, carrier: &Carrier) -> Result<Report, Box<Diagnostic>> {
+    ///
+    /// `known` is the last head of this store that was seen from here. A whole log that does not have it is taken as it is: that is what
+    /// somebody agrees to who gives a reason.
+    pub async fn restore(&self, parcel: &Parcel, known: Option<Head>, carrier: &Carrier) -> Result<Report, Box<Diagnostic>> {
         let store = &self.shared.store;
         let salvage = store.salvage(&parcel.entries).await.map_err(|error| words::store(&error))?;
         if let Some(other) = salvage.store.filter(|id| *id != parcel.store()) {
@@ -153,7 +161,11 @@ impl State {
             return Err(Box::new(diagnostic.help("take a backup of this store; `stackwright verify` names it")));
         }
         if let Ok(entries) = store.read(1).await {
-            refuse_whole(self.environment(), &entries, parcel)?;
+            let is_there = |head: &Head| entries.get(head.sequence as usize - 1).map(Entry::head) == Some(*head);
+            match known.filter(|known| known.sequence > 0 && !is_there(known) && is_there(&parcel.head())) {
+                Some(known) => return self.accept(&entries, known, carrier).await,
+                None => refuse_whole(self.environment(), &entries, parcel)?,
+            }
         }
         let mut log = parcel.entries.clone();
         follow(&mut log, &salvage);
@@ -173,6 +185,23 @@ impl State {
         let snapshot = parcel.snapshot.clone();
         let aside = store.replace(log, snapshot).await.map_err(|error| words::store(&error))?;
         Ok(Report { entries, revision, saved, lost: lost_count, lost_runs, aside })
+    }
+
+    /// Goes on with a whole log of which more was known once.
+    async fn accept(&self, entries: &[Entry], known: Head, carrier: &Carrier) -> Result<Report, Box<Diagnostic>> {
+        let lost = known.sequence.saturating_sub(entries.len() as u64);
+        let last = entries.last().expect("it has all of a backup");
+        let body = Body::Restore(Restored { who: carrier.who.clone(), reason: carrier.reason.clone(), lost });
+        let entry = run::entry_after(&self.shared, last, &body)?;
+        let appended = self.shared.store.append(Some(last.head()), vec![entry]).await;
+        appended.map_err(|error| words::store(&error))?;
+        let revision = entries.iter().filter(|entry| entry.header.kind == "revision").count() as u64;
+        Ok(Report { entries: entries.len() as u64 + 1, revision, lost, ..Report::default() })
+    }
+
+    /// The end of the log; needs no key.
+    pub async fn head(&self) -> Result<Option<Head>, Box<Diagnostic>> {
+        self.shared.store.head().await.map_err(|error| words::store(&error))
     }
 
     /// What opens the secrets of this log. Needs no key.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 #[cfg(test)]
 pub use super::faults::Faults;
-use super::scan::unavailable;
+use super::scan::{unavailable, words};
 use crate::state::contract::StoreError;
 
 #[derive(Clone, Default)]
@@ -142,5 +142,5 @@ fn parent_of(dir: &Path) -> &Path {
 }
 
 pub fn unconfirmed(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unconfirmed { place: path.display().to_string(), why: error.to_string() }
+    StoreError::Unconfirmed { place: path.display().to_string(), why: words(error) }
 }

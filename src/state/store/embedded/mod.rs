@@ -121,7 +121,9 @@ impl Store for Embedded {
         let file = made.map_err(|error| unavailable("write", &path, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Box::new(Held { _file: file, path })),
-            Err(error) => Err(StoreError::Unavailable { what: format!("lock {}", path.display()), why: error.to_string() }),
+            Err(error) => {
+                Err(StoreError::Unavailable { what: format!("lock {}", path.display()), why: scan::words(&error.into()) })
+            }
         }
     }
 

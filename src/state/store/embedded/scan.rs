@@ -223,5 +223,11 @@ fn damaged_at(path: &Path, offset: usize, what: &str) -> StoreError {
 }
 
 pub fn unavailable(verb: &str, path: &Path, error: &std::io::Error) -> StoreError {
-    StoreError::Unavailable { what: format!("{verb} {}", path.display()), why: error.to_string() }
+    StoreError::Unavailable { what: format!("{verb} {}", path.display()), why: words(error) }
+}
+
+/// What the system says, without its number.
+pub fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
