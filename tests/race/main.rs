@@ -1,11 +1,15 @@
 //! Eight processes make small applies of the same resources against one store, each as soon as it may: nothing is lost, nothing is
 //! doubled, and every record has been through the versions that it would have been through one after another.
 //!
-//! `RACE_APPLIES` says how many applies each store gets in all; without it 64 on this machine's disk.
+//! `RACE_APPLIES` says how many applies each store gets in all; without it 64 on this machine's disk, and 24 on each shared store.
+//! Those need a server that is installed, as `tests/stores` does.
 
 #![allow(clippy::disallowed_methods, reason = "real processes are watched by the real clock")]
 
 mod child;
+#[path = "../stores/servers.rs"]
+#[allow(dead_code, reason = "the tests of the stores ask more of a server")]
+mod servers;
 mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,6 +33,20 @@ fn applies(usual: u64) -> u64 {
 fn eight_processes_lose_and_double_nothing_on_this_machines_disk() {
     let dir = tempfile::tempdir().expect("a directory");
     race(&format!("dir:{}", dir.path().join("state").display()), dir.path(), applies(64));
+}
+
+#[test]
+fn eight_processes_lose_and_double_nothing_in_postgresql() {
+    let Some(server) = servers::Postgres::start(&[]) else { return };
+    let keys = tempfile::tempdir().expect("a directory");
+    race(&format!("postgres:{}", server.url("owner")), keys.path(), applies(24));
+}
+
+#[test]
+fn eight_processes_lose_and_double_nothing_in_a_bucket() {
+    let Some(server) = servers::Bucket::start() else { return };
+    let keys = tempfile::tempdir().expect("a directory");
+    race(&format!("s3:{}", server.port()), keys.path(), applies(24));
 }
 
 /// Lets the processes go, and holds what each was told against what is stored in the end.
