@@ -84,7 +84,10 @@ impl Performer {
                 Err(error) => error,
             };
             let wait = match &error {
-                CallError::Refused { .. } => return Ok(self.conclude(lane, operation, call, &tried, error).await),
+                CallError::Refused { .. } => {
+                    lane.gate.answered();
+                    return Ok(self.conclude(lane, operation, call, &tried, error).await);
+                }
                 CallError::Throttled { after } => {
                     lane.gate.throttled(*after);
                     tried.throttled += 1;
@@ -171,7 +174,10 @@ impl Performer {
             self.world.clock.sleep(wait).await;
             lane.gate.pass().await;
             match lane.connection.find(call).await {
-                Ok(found) => return Looked::from(found, operation.call),
+                Ok(found) => {
+                    lane.gate.answered();
+                    return Looked::from(found, operation.call);
+                }
                 Err(error) => {
                     lane.gate.errored();
                     words = format!("looking for it failed as well: {error}");
@@ -200,13 +206,17 @@ impl Performer {
             lane.gate.pass().await;
             match lane.connection.find(call).await {
                 Ok(found) => {
+                    lane.gate.answered();
                     return match Looked::from(found, operation.call) {
                         Looked::Done(answer) => Settled::Done(answer),
                         Looked::NotDone => Settled::Not(without_effect(error)),
                         Looked::CannotTell(words) => Settled::Unknown(format!("{error}; {words}")),
                     };
                 }
-                Err(asked) => words = format!("looking for it failed as well: {asked}"),
+                Err(asked) => {
+                    lane.gate.errored();
+                    words = format!("looking for it failed as well: {asked}");
+                }
             }
             self.world.clock.sleep(backoff(attempt, None, &self.world)).await;
         }

@@ -17,6 +17,9 @@ const SLOWEST: f64 = 0.2;
 /// Errors in a row that close the gate, and for how long; then one call tries.
 const BREAKS_AFTER: u32 = 5;
 const BROKEN_FOR: Duration = Duration::from_secs(10);
+/// How long the one that tries may take to come back, and how often the others look whether it has.
+const TRIES_FOR: Duration = Duration::from_secs(60);
+const LOOKS_EVERY: Duration = Duration::from_millis(250);
 
 /// The gate of one provider instance. All times are by the monotonic clock of the world.
 pub struct Gate {
@@ -35,6 +38,10 @@ struct State {
     /// Calls that left within the last second: what a first throttle is measured by.
     recent: Vec<Duration>,
     errors_in_row: u32,
+    /// Errors have closed it, and no call has come back well since.
+    broken: bool,
+    /// When the one call left that tries whether it is open again.
+    trying: Option<Duration>,
 }
 
 impl Gate {
@@ -49,6 +56,8 @@ impl Gate {
             last_cut: None,
             recent: Vec::new(),
             errors_in_row: 0,
+            broken: false,
+            trying: None,
         };
         Gate { world, state: Mutex::new(state) }
     }
@@ -67,6 +76,12 @@ impl Gate {
         if now < state.opens {
             return Some(state.opens - now);
         }
+        if state.broken {
+            if state.trying.is_some_and(|left| now < left + TRIES_FOR) {
+                return Some(LOOKS_EVERY);
+            }
+            state.trying = Some(now);
+        }
         if let Some(rate) = state.rate {
             let since = now.saturating_sub(state.filled).as_secs_f64();
             state.tokens = (state.tokens + since * rate).min((rate * BURST).max(1.0));
@@ -83,9 +98,15 @@ impl Gate {
         None
     }
 
-    pub fn succeeded(&self) {
+    /// An answer came, be it a no.
+    pub fn answered(&self) {
         let mut state = self.state.lock().expect("nothing panics while it holds this");
-        state.errors_in_row = 0;
+        (state.errors_in_row, state.broken, state.trying) = (0, false, None);
+    }
+
+    pub fn succeeded(&self) {
+        self.answered();
+        let mut state = self.state.lock().expect("nothing panics while it holds this");
         if let Some(rate) = &mut state.rate {
             *rate += MORE;
         }
@@ -93,6 +114,7 @@ impl Gate {
 
     /// The platform asked to come back later: the gate closes for everyone until then.
     pub fn throttled(&self, asked: Option<Duration>) {
+        self.answered();
         let now = self.world.clock.elapsed();
         let mut state = self.state.lock().expect("nothing panics while it holds this");
         state.opens = state.opens.max(now + asked.unwrap_or_default().min(Duration::from_secs(120)));
@@ -113,6 +135,7 @@ impl Gate {
         if state.errors_in_row >= BREAKS_AFTER {
             // Half open afterwards: one more error closes it again.
             state.errors_in_row = BREAKS_AFTER - 1;
+            (state.broken, state.trying) = (true, None);
             state.opens = state.opens.max(now + BROKEN_FOR);
         }
     }

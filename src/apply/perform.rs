@@ -177,7 +177,12 @@ impl Performer {
         let Some(names) = operation.kind.list_by.as_ref().filter(|_| opaque) else { return Vec::new() };
         let group = names.iter().filter_map(|name| Some((name.clone(), operation.inputs.get(name)?.clone()))).collect();
         lane.gate.pass().await;
-        let listed = lane.connection.list(&operation.kind, &group).await.ok().flatten().unwrap_or_default();
+        let listed = lane.connection.list(&operation.kind, &group).await;
+        match listed {
+            Ok(_) => lane.gate.answered(),
+            Err(_) => lane.gate.errored(),
+        }
+        let listed = listed.ok().flatten().unwrap_or_default();
         let id = |object: &Fields| {
             let mut out = Vec::new();
             canonical::write_value(&mut out, object.get(&operation.kind.id)?);
@@ -191,8 +196,12 @@ impl Performer {
         loop {
             lane.gate.pass().await;
             let error = match lane.connection.read(kind, arguments).await {
-                Ok(Some(fields)) => return Ok(fields),
+                Ok(Some(fields)) => {
+                    lane.gate.answered();
+                    return Ok(fields);
+                }
                 Ok(None) => {
+                    lane.gate.answered();
                     let diagnostic = Code::NotFound.error(format!("`{}` finds nothing that fits", step.address));
                     return Err(Trouble::Failed(Box::new(diagnostic.about(step.address.clone()))));
                 }
@@ -204,7 +213,10 @@ impl Performer {
                     lane.gate.throttled(*after);
                     *after
                 }
-                CallError::Refused { .. } => None,
+                CallError::Refused { .. } => {
+                    lane.gate.answered();
+                    None
+                }
                 CallError::NotSent(_) | CallError::OutcomeUnknown(_) => {
                     lane.gate.errored();
                     None

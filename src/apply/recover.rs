@@ -142,7 +142,7 @@ impl Task {
     /// Whether looking cannot tell that it was done, and doing it once more comes to the same: what it may have made must not be left
     /// behind by a program that has changed since.
     fn may_be_repeated(&self, kind: &Kind) -> bool {
-        self.open.intent.call == IntentCall::Create && kind.recovery == Recovery::Put && !kind.stored
+        self.open.intent.call == IntentCall::Create && kind.recovery == Recovery::Put && !kind.stored && !kind.act
     }
 
     /// Sends the same call under the same token.

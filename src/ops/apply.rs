@@ -15,6 +15,7 @@ use super::project::Failure;
 use super::signing;
 use super::wait::Wait;
 pub use super::wait::Waiting;
+use super::desired::with_remembered;
 use super::workspace::Workspace;
 use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
 pub use crate::apply::{Event, Recovered, StepName, Stop};
@@ -24,7 +25,7 @@ pub use crate::plan::Half;
 use crate::plan::check_fits;
 use crate::providers::registry;
 pub use crate::state::Held;
-use crate::state::log::Revealed;
+use crate::state::log::{ProviderSettings, Revealed};
 use crate::state::{Begun, Body, JudgedPolicy, Revision, Run, RunHeader, Settlement, View};
 
 /// How to apply.
@@ -67,8 +68,9 @@ pub async fn settle(
     let world = workspace.settings.world.clone();
     let journal = Journal::new(run, world.clone());
     let connect: Arc<dyn Connect> = connections.clone();
-    let options = RecoverOptions { providers };
+    let options = RecoverOptions { providers: with_remembered(providers, workspace.state.view()) };
     let settled = tokio::select! {
+        biased;
         settled = apply::recover(&journal, &workspace.schemas, connect, &world, &options) => settled,
         () = request.waiting.is_over() => Ok(Vec::new()),
     };
@@ -189,9 +191,10 @@ pub async fn make(
     // A run that has died since the plan was made: what it left open comes before our own work.
     let mut settled = Vec::new();
     if run.unsettled().iter().any(|open| open.flagged.is_none()) {
-        let options = RecoverOptions { providers: plan.providers.clone() };
+        let options = RecoverOptions { providers: with_remembered(plan.providers.clone(), &run.view()) };
         let world = &workspace.settings.world;
         settled = tokio::select! {
+            biased;
             settled = apply::recover(&journal, &workspace.schemas, connect.clone(), world, &options) => settled.map_err(fail)?,
             () = request.waiting.is_over() => Vec::new(),
         };
@@ -211,7 +214,9 @@ pub async fn make(
         close_settled(&journal, request, &settled).await.map_err(fail)?;
         return Err(fail(stale));
     }
-    // Before anything is done: what a run opens is known even if it is killed.
+    // Before anything is done: how its providers are reached, and what it opens, is known even if it is killed.
+    let reached = plan.providers.iter().filter(|it| is_news(it, &view)).map(reached);
+    run.append(reached.collect()).await.map_err(fail)?;
     run.append(plan.reveals.iter().map(|it| revealed(it, sources, request)).collect()).await.map_err(fail)?;
     let blocked = view.open.values().filter_map(|open| Some((open.intent.address.clone(), open.flagged.clone()?))).collect();
     let surroundings = Surroundings {
@@ -242,6 +247,16 @@ pub async fn make(
         Err(_) => None,
     };
     Ok(Applied { outcome, run: journal.run(), revision, head })
+}
+
+/// Whether the log does not say yet how this provider instance is reached. Settings that wait for a resource are said another time.
+fn is_news(provider: &DesiredProvider, view: &View) -> bool {
+    let is_known = !provider.settings.values().any(Value::has_unknown);
+    is_known && !provider.settings.is_empty() && view.providers.get(&provider.name).is_none_or(|it| **it != provider.settings)
+}
+
+fn reached(provider: &DesiredProvider) -> Body {
+    Body::Provider(ProviderSettings { name: provider.name.clone(), settings: provider.settings.clone() })
 }
 
 fn revealed(reveal: &Reveal, sources: &Sources, request: &Request) -> Body {

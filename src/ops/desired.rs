@@ -191,6 +191,17 @@ pub fn provider_of(providers: &[DesiredProvider], name: &ProviderName) -> Desire
     declared.unwrap_or_else(|| DesiredProvider { name: name.clone(), settings: Fields::new(), span: Span::ENGINE })
 }
 
+/// Provider instances with their settings: those of the program, and those that it no longer names as they were last applied, so
+/// that what they hold can be destroyed.
+pub fn with_remembered(mut providers: Vec<DesiredProvider>, view: &View) -> Vec<DesiredProvider> {
+    for (name, settings) in &view.providers {
+        if !providers.iter().any(|it| it.name == *name) {
+            providers.push(DesiredProvider { name: name.clone(), settings: (**settings).clone(), span: Span::ENGINE });
+        }
+    }
+    providers
+}
+
 /// Expands as far as the answers go.
 fn try_desired(workspace: &Workspace, data: Answers) -> Result<Expansion, Failure> {
     asked(workspace, data, expand)

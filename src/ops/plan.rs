@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::connections::Connections;
-use super::desired::{Answers, desired, desired_with_data, provider_of};
+use super::desired::{Answers, desired, desired_with_data, provider_of, with_remembered};
 use super::files::{words, write_whole};
 use super::interrupted;
 use super::policies;
@@ -61,6 +61,7 @@ pub async fn refreshed(workspace: &Workspace, connections: &Connections, request
         true => to_destroy(workspace),
         false => desired_with_data(workspace, connections, &mut data).await?,
     };
+    desired.providers = with_remembered(std::mem::take(&mut desired.providers), workspace.state.view());
     add_adoption(&mut desired, request).map_err(|diagnostic| workspace.fail(diagnostic))?;
     let view = workspace.state.view();
     let settings = |name: &ProviderName| provider_of(&desired.providers, name);

@@ -15,4 +15,6 @@ pub mod fly;
 pub mod http;
 pub mod local;
 #[cfg(test)]
+mod sorting;
+#[cfg(test)]
 mod wire_fixtures;

@@ -71,6 +71,21 @@ impl Clock for Wall {
     }
 }
 
+/// Applies programs one after the other, and gives what is left: how many live objects and records.
+pub fn apply_all(texts: &[String]) -> (usize, usize) {
+    let (_, clock) = World::simulated(BEGINNING, &[]);
+    let life = Life::new(1, clock.clone(), Without::Nothing);
+    let all = async {
+        for text in texts {
+            let ended = life.process(Errand { text: text.clone(), ..Errand::calm() }).await;
+            assert!(matches!(ended, Ended::Over { complete: true, .. }), "{:?}", life.lived);
+        }
+        let state = life.origin.again().await.expect("the log can be read");
+        (life.net.live().len(), state.view().records.len())
+    };
+    clock.run(all).expect("nothing waits for ever")
+}
+
 /// Lives it to the end.
 pub fn live(seed: u64, without: Without) -> Lived {
     let (_, clock) = World::simulated(BEGINNING, &seed.to_be_bytes());
@@ -104,6 +119,25 @@ struct Errand {
     dies_after: Option<u64>,
     signal: Option<(Duration, Stop)>,
     jump_ms: i64,
+    lock_wait: Duration,
+    /// Cut off from the store from when after its beginning, and for how long.
+    cut: Option<(Duration, Duration)>,
+}
+
+impl Errand {
+    /// An apply to which nothing happens.
+    fn calm() -> Errand {
+        Errand {
+            text: String::new(),
+            rotates: false,
+            begins: Duration::from_secs(1),
+            dies_after: None,
+            signal: None,
+            jump_ms: 0,
+            lock_wait: Duration::from_secs(200),
+            cut: None,
+        }
+    }
 }
 
 /// How it ended.
@@ -121,7 +155,8 @@ impl Life {
     fn new(seed: u64, clock: Arc<SimulatedClock>, without: Without) -> Life {
         let ledger = Arc::new(Ledger::default());
         let net = Arc::new(Net::new(clock.clone(), BEGINNING, Chance::of(seed, "net"), ledger, without));
-        let memory = Memory::default();
+        let shared = Chance::of(seed, "which store").hits(500);
+        let memory = if shared { Memory::shared() } else { Memory::default() };
         let disk = Disk {
             memory: memory.clone(),
             net: net.clone(),
@@ -130,6 +165,7 @@ impl Life {
             fails: AtomicU64::new(0),
             away_until: AtomicU64::new(0),
             lies: without == Without::DurableIntent,
+            shared,
         };
         let world = World { clock: clock.clone(), random: Arc::new(Chance::of(seed, "origin")) };
         Life {
@@ -174,6 +210,7 @@ impl Life {
     async fn storm(&self, texts: &[String]) {
         let chance = &self.chance;
         let some = |most: u64| if chance.hits(400) { 0 } else { chance.below(most) };
+        self.tell(if self.disk.shared { "a shared store" } else { "a store on one machine" }.into());
         let weather = Weather {
             lost: some(60),
             late: some(80),
@@ -197,6 +234,10 @@ impl Life {
                 signal: chance
                     .hits(150)
                     .then(|| (chance.within(Duration::from_secs(20)), *chance.pick(&[Stop::Finish, Stop::Finish, Stop::Leave]))),
+                lock_wait: Duration::from_secs(*chance.pick(&[0, 0, 30, 100])),
+                cut: chance
+                    .hits(150)
+                    .then(|| (chance.within(Duration::from_secs(30)), chance.within(Duration::from_secs(150)))),
                 jump_ms: if chance.hits(200) { chance.below(7_200_000) as i64 - 3_600_000 } else { 0 },
             })
             .collect();
@@ -277,7 +318,9 @@ impl Life {
         fuse: Arc<Fuse>,
         stop: watch::Receiver<Stop>,
     ) -> Result<(bool, bool, String), Failure> {
-        let store = Reached { disk: self.disk.clone(), fuse: fuse.clone(), broken: AtomicBool::new(false) };
+        let now = self.clock.elapsed();
+        let cut = errand.cut.map_or((now, now), |(from, long)| (now + from, now + from + long));
+        let store = Reached { disk: self.disk.clone(), fuse: fuse.clone(), broken: AtomicBool::new(false), cut };
         let state = self.origin.beside(Arc::new(store), world).await?;
         let line = Line { net: self.net.clone(), fuse };
         let mut workspace = workspace(&errand.text, world, line, state);
@@ -285,7 +328,8 @@ impl Life {
             command: if errand.rotates { "rotate made" } else { "apply" }.to_owned(),
             author: Author { who: "a life".into(), host: "here".into(), commit: None },
             parallel: None,
-            lock_wait: Duration::ZERO,
+            lock_wait: errand.lock_wait,
+            waiting: apply::Waiting::default(),
             grace: Duration::from_secs(4),
         };
         let connections = Arc::new(workspace.connections().await?);
@@ -330,14 +374,7 @@ impl Life {
 
     /// Applies until there is nothing to do, waits for everything that may be under way, and looks at all of it.
     async fn finish(&self, model: &Model, text: &str) {
-        let errand = || Errand {
-            text: text.to_owned(),
-            rotates: false,
-            begins: Duration::from_secs(1),
-            dies_after: None,
-            signal: None,
-            jump_ms: 0,
-        };
+        let errand = || Errand { text: text.to_owned(), ..Errand::calm() };
         let mut last = String::new();
         let mut done = false;
         for _ in 0..5 {

@@ -13,7 +13,7 @@ mod store;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use life::{Lived, live};
+use life::{Lived, apply_all, live};
 use net::Without;
 
 const FEW: u64 = 30;
@@ -111,4 +111,18 @@ fn a_guard_that_is_taken_away_is_missed() {
         let (seed, life) = missed.unwrap_or_else(|| panic!("nothing misses this: {guard}"));
         println!("without {without:?}, life {seed}: {}", life.violations[0].lines().next().unwrap_or_default());
     }
+}
+
+#[test]
+fn what_a_provider_made_is_destroyed_though_the_program_no_longer_names_it() {
+    let with = r#"
+stack life { language = 1 }
+provider fly { org = "acme", region = "cdg" }
+environment production { on = fly }
+resource fly.app main { name = "life-main" }
+resource fly.machine one { app = fly.app.main.name, image = "registry.example.com/one:v1" }
+"#;
+    let without = "stack life { language = 1 }\nenvironment production { on = local }\n";
+    assert_eq!(apply_all(&[with.into()]), (2, 2));
+    assert_eq!(apply_all(&[with.into(), without.into()]), (0, 0));
 }

@@ -24,6 +24,8 @@ pub struct Disk {
     pub away_until: AtomicU64,
     /// It acknowledges what it does not keep.
     pub lies: bool,
+    /// Several machines share it, and it cannot tell whether a run lives.
+    pub shared: bool,
 }
 
 pub struct Reached {
@@ -31,6 +33,8 @@ pub struct Reached {
     pub fuse: Arc<Fuse>,
     /// The disk did not confirm a write: this process may not go on with it.
     pub broken: AtomicBool,
+    /// From when to when this process is cut off from it.
+    pub cut: (Duration, Duration),
 }
 
 impl Reached {
@@ -45,6 +49,11 @@ impl Reached {
             disk.away_until.store(until.as_millis() as u64, Ordering::Relaxed);
         }
         let away = fails > 0 && disk.clock.elapsed().as_millis() < u128::from(disk.away_until.load(Ordering::Relaxed));
+        let now = disk.clock.elapsed();
+        let is_cut = self.cut.0 <= now && now < self.cut.1;
+        if disk.shared && (away || is_cut) {
+            return Err(StoreError::Unreachable { place: "memory".into(), why: "it is cut off".into() });
+        }
         if away || self.broken.load(Ordering::Relaxed) {
             return Err(StoreError::Unavailable { what: what.into(), why: "the disk is away".into() });
         }
@@ -80,6 +89,12 @@ impl Store for Reached {
             // It may die between the write and what it learns of it.
             self.fuse.touch().await;
             let _ = head;
+        }
+        if unconfirmed && self.disk.shared {
+            return match result {
+                Err(error @ (StoreError::Moved { .. } | StoreError::Misuse(_))) => Err(error),
+                _ => Err(StoreError::Unanswered { place: "memory".into(), why: "no answer came".into() }),
+            };
         }
         if unconfirmed && !matches!(result, Err(StoreError::Moved { .. } | StoreError::Misuse(_))) {
             self.broken.store(true, Ordering::Relaxed);

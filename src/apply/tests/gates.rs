@@ -112,3 +112,38 @@ async fn waits_double_up_to_a_bound_with_jitter_and_heed_what_the_platform_asks(
     assert_eq!(backoff(1, Some(Duration::from_secs(40)), &rig.world), Duration::from_secs(40));
     assert_eq!(backoff(1, Some(Duration::from_secs(4000)), &rig.world), Duration::from_secs(120));
 }
+
+#[tokio::test]
+async fn a_gate_that_errors_have_closed_lets_one_call_try() {
+    let rig = Rig::new();
+    let gate = Gate::new(Budget { concurrent: 8, per_second: None }, rig.world.clone());
+    (0..5).for_each(|_| gate.errored());
+    let before = rig.world.clock.elapsed();
+    gate.pass().await;
+    assert!(rig.world.clock.elapsed() - before >= Duration::from_secs(10));
+    let passes = async {
+        gate.pass().await;
+        rig.world.clock.elapsed()
+    };
+    let answers = async {
+        rig.world.clock.sleep(Duration::from_secs(3)).await;
+        gate.answered();
+        rig.world.clock.elapsed()
+    };
+    let (passed, answered) = tokio::join!(passes, answers);
+    assert!(passed >= answered, "the second waits for what becomes of the first");
+}
+
+#[tokio::test]
+async fn a_run_tries_again_a_tenth_of_its_calls_and_says_so() {
+    let mut rig = Rig::new();
+    for at in 0..30 {
+        rig.declared.declare(app(&format!("a{at}")).with("name", format!("n{at}").as_str()));
+        rig.platform.meets(&format!("create test.app.a{at}"), [Fault::NotSent]);
+    }
+    let ran = rig.apply().await;
+    let words: Vec<&str> = ran.outcome.failed.iter().map(|it| &*it.diagnostic.message).collect();
+    assert!(!words.is_empty() && words.len() <= 14, "{words:?}");
+    assert!(words.iter().all(|it| it.contains("this run has tried 16 calls again, the most for one of 30 calls")), "{words:?}");
+    assert!(rig.apply().await.outcome.is_complete());
+}

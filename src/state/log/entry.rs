@@ -77,6 +77,8 @@ pub enum Body {
     },
     /// A run opens a secret.
     Reveal(Revealed),
+    /// How a provider instance is reached, as the program says it now: destroying needs no program.
+    Provider(ProviderSettings),
     /// A run ends with this.
     Revision(Arc<Revision>),
     /// Who can open the secrets, or under which key they are sealed, is another from here on.
@@ -115,6 +117,7 @@ impl Body {
             Body::Plan { .. } => "plan",
             Body::Approval { .. } => "approval",
             Body::Reveal(_) => "reveal",
+            Body::Provider(_) => "provider",
             Body::Revision(_) => "revision",
             Body::Key(_) => "key",
             Body::Signer(_) => "signer",
@@ -190,6 +193,13 @@ pub struct Carried {
     pub reason: String,
     /// In words: where from, for `import`; where to, for `moved`.
     pub place: String,
+}
+
+/// The settings of a provider instance, all known; secrets among them are sealed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProviderSettings {
+    pub name: ProviderName,
+    pub settings: Fields,
 }
 
 /// A `reveal(x, "reason")` of the program that a run applies.

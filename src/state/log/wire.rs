@@ -16,6 +16,7 @@ use super::key::{read_key, write_key};
 use super::object::{Object, list, map};
 use super::record::{self, Known};
 use crate::model::canonical::write_text;
+use crate::model::value::Fields;
 use crate::model::verdict::{Level, PolicyResult};
 use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
 use crate::model::{Address, Digest, Name, ProviderName, Record, RecordId, Value};
@@ -79,6 +80,7 @@ pub fn encode(body: &Body, view: &View, sealer: &dyn Sealer) -> Result<Vec<u8>, 
             object.text("who", &it.who);
         }
         Body::Revision(revision) => write_revision(&mut object, revision, sealer)?,
+        Body::Provider(it) => write_provider(&mut object, &it.name, &it.settings, sealer)?,
         Body::Key(change) => write_key(&mut object, change),
         Body::Signer(change) => write_signer(&mut object, change),
         Body::Signature(it) => write_signature(&mut object, it),
@@ -152,6 +154,10 @@ pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -
             Body::Approval { plan: raw.plan.into(), effects: digest(&raw.effects)?, who: raw.who.into() }
         }
         "reveal" => Body::Reveal(parse::<RawReveal<'_>>(body)?.revealed()?),
+        "provider" => {
+            let (name, settings) = read_provider(parse(body)?, reading)?;
+            Body::Provider(ProviderSettings { name, settings })
+        }
         "revision" => Body::Revision(Arc::new(read_revision(parse(body)?, reading)?)),
         "key" => Body::Key(Box::new(read_key(parse(body)?)?)),
         "signer" => Body::Signer(Box::new(parse::<RawSigner<'_>>(body)?.change()?)),
@@ -295,6 +301,35 @@ struct RawTakeover<'b> {
     run: u64,
     #[serde(borrow, default)]
     who: Option<Cow<'b, str>>,
+}
+
+/// Secrets in the settings of a provider are sealed for their own place.
+const OF_PROVIDER: Context<'static> = Context { record: RecordId([0; 16]), kind: "provider", part: "settings" };
+
+pub(in crate::state) fn write_provider(
+    object: &mut Object<'_>,
+    name: &ProviderName,
+    settings: &Fields,
+    sealer: &dyn Sealer,
+) -> Result<(), WireError> {
+    object.text("name", &name.to_string());
+    Wire::sealed(sealer).write_fields(object.key("settings"), OF_PROVIDER, settings)
+}
+
+#[derive(Deserialize)]
+pub(in crate::state) struct RawProvider<'b> {
+    #[serde(borrow)]
+    name: Cow<'b, str>,
+    #[serde(borrow)]
+    settings: &'b RawValue,
+}
+
+pub(in crate::state) fn read_provider(
+    raw: RawProvider<'_>,
+    reading: &mut Reading<'_>,
+) -> Result<(ProviderName, Fields), WireError> {
+    let settings = reading.whole(OF_PROVIDER, raw.settings.get(), |read| read.fields())?;
+    Ok((ProviderName::parse(&raw.name), settings))
 }
 
 // Operations.

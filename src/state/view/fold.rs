@@ -90,6 +90,10 @@ impl View {
                 self.with_open(operation, |open| open.repeated += 1);
             }
             Body::Reveal(_) => self.needs_lease(header)?,
+            Body::Provider(it) => {
+                self.needs_lease(header)?;
+                self.providers.insert(it.name, Arc::new(it.settings));
+            }
             Body::Outcome(outcome) => self.close_intent(header, *outcome)?,
             Body::Settled(settled) => self.settle(header, *settled)?,
             Body::Write(write) => {

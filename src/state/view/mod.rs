@@ -12,8 +12,8 @@ pub mod snapshot;
 use super::contract::{Head, Sequence, StoreId};
 use super::log::{Carried, Genesis, Intent, Lease, OperationId, Revision, Signer};
 use super::sign::PublicKey;
-use crate::model::value::Value;
-use crate::model::{Address, Name, Record};
+use crate::model::value::{Fields, Value};
+use crate::model::{Address, Name, ProviderName, Record};
 use keys::KeyBook;
 
 /// The state of one environment at one place of its log.
@@ -28,6 +28,8 @@ pub struct View {
     /// Objects of replacements that created first, whose destroy is still owed: by the address that they had.
     pub deposed: BTreeMap<Address, Vec<Arc<Record>>>,
     pub outputs: BTreeMap<Name, Value>,
+    /// How provider instances are reached, as it was last applied.
+    pub providers: BTreeMap<ProviderName, Arc<Fields>>,
     /// Calls of which nobody knows what became, by operation.
     pub open: BTreeMap<OperationId, Arc<OpenIntent>>,
     /// The same by the place of the intent.

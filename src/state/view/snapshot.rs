@@ -19,14 +19,15 @@ use crate::state::contract::{Head, StoreId};
 use crate::state::log::key::KeyId;
 use crate::state::log::record::{Known, read_record, write_record};
 use crate::state::log::wire::{
-    RawCarried, RawIntent, RawLease, RawRevision, bad, parse, public_key, read_intent, read_revision, write_intent, write_lease,
+    RawCarried, RawIntent, RawLease, RawProvider, RawRevision, bad, parse, public_key, read_intent, read_provider, read_revision,
+    write_intent, write_lease, write_provider,
     write_revision,
 };
 use crate::state::log::{Genesis, Object, Signer};
 
 /// Of what is folded, and of how it is written. A snapshot of another version is made again: an older program may have read entries
 /// that it did not know, and left out what they amount to.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// Lines that one thread reads in one go.
 const CHUNK: usize = 2048;
@@ -108,6 +109,12 @@ fn write_small(out: &mut Vec<u8>, view: &View, sealer: &dyn Sealer) -> Result<()
         let written = write_open(out, open, sealer);
         result = std::mem::replace(&mut result, Ok(())).and(written);
     });
+    object.list("providers", &view.providers.iter().collect::<Vec<_>>(), |out, (name, settings)| {
+        let mut object = Object::new(out);
+        let written = write_provider(&mut object, name, settings, sealer);
+        object.end();
+        result = std::mem::replace(&mut result, Ok(())).and(written);
+    });
     object.number("run", view.run);
     object.list("signers", &view.signers.iter().collect::<Vec<_>>(), |out, (key, it)| {
         let mut object = Object::new(out);
@@ -173,6 +180,8 @@ struct RawSmall<'b> {
     moved: Option<RawCarried<'b>>,
     #[serde(borrow, default)]
     open: Vec<RawOpen<'b>>,
+    #[serde(borrow, default)]
+    providers: Vec<RawProvider<'b>>,
     run: u64,
     #[serde(default)]
     signers: Vec<RawSigner>,
@@ -312,6 +321,10 @@ fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> 
             lease: Arc::new(lease),
         };
         view.active.insert(active.lease.run, Arc::new(active));
+    }
+    for raw in raw.providers {
+        let (name, settings) = read_provider(raw, reading)?;
+        view.providers.insert(name, Arc::new(settings));
     }
     for raw in raw.open {
         let open = read_open(raw, reading)?;

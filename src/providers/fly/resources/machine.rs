@@ -76,6 +76,8 @@ impl Resource for Machine {
             .with_some("skip_launch", is_resting.then_some(true));
         let updated = scope.session.send(Method::POST, &path, Some(&body.done())).await?.fine()?;
         let unusable = || CallError::OutcomeUnknown("fly answered with something that is no machine".into());
+        // Without its version nobody could tell whether what is there is what was asked for.
+        get_text(&updated, "instance_id").ok_or_else(unusable)?;
         let live = match is_resting {
             true => scope.session.get(&path).await?.fine()?,
             false => match ready(scope, &path, &updated, inputs).await {
