@@ -145,7 +145,7 @@ impl Task {
         self.open.intent.call == IntentCall::Create && kind.recovery == Recovery::Put && !kind.stored && !kind.act
     }
 
-    /// Sends the same call under the same token.
+    /// Sends the same call under the same token, until an answer comes and nothing that was sent is under way any more.
     async fn repeat(
         &self,
         kind: &Arc<Kind>,
@@ -154,19 +154,26 @@ impl Task {
         let Some(call) = self.call(kind) else {
             return Ok((Settlement::Flagged, Vec::new(), NO_RECORD.to_owned()));
         };
-        let mut words = String::new();
+        let (mut words, mut arrives_until) = (String::new(), Duration::ZERO);
+        let clock = &*self.world.clock;
         for attempt in 1..=LOOKS {
             self.journal.attempt(self.open.intent.operation, "sent again by recovery".to_owned()).await?;
             match connection.perform(&call).await {
                 Ok(answer) => {
+                    clock.sleep(arrives_until.saturating_sub(clock.elapsed())).await;
                     let (_, writes, _) = self.done(kind, &answer).await;
                     return Ok((Settlement::Repeated, writes, "it was sent again, and is recorded now".to_owned()));
                 }
-                Err(error @ CallError::Refused { .. }) => {
+                Err(error @ CallError::Refused { .. }) if arrives_until.is_zero() => {
                     let words = format!("it had not happened, and is refused now: {}", escaped(&error.to_string()));
                     return Ok((Settlement::Absent, Vec::new(), words));
                 }
-                Err(error) => words = format!("sending it again failed: {}", escaped(&error.to_string())),
+                Err(error) => {
+                    if matches!(error, CallError::OutcomeUnknown(_)) {
+                        arrives_until = clock.elapsed() + connection.delays().transit;
+                    }
+                    words = format!("sending it again failed: {}", escaped(&error.to_string()));
+                }
             }
             self.world.clock.sleep(backoff(attempt, None, &self.world)).await;
         }

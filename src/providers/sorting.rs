@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http::{Method, Request, Response};
 
 use super::contract::{CallError, SendError, Transport};
-use super::sim::{Clouds, Faults, InProcess};
 use super::registry;
+use super::sim::{Clouds, Faults, InProcess};
 use super::testkit::Rig;
 use crate::model::value::{Fields, Value};
 use crate::world::World;
@@ -109,7 +109,14 @@ fn rig(provider: &str, settings: Vec<(&str, &str)>) -> (Rig, Arc<Between>) {
 }
 
 /// Meets everything of the table with a create, an update where there is one, and a delete of a kind.
-async fn check(rig: &Rig, between: &Between, kind: &str, made: &Fields, another: Vec<(&str, Value)>, change: Option<(&str, Value)>) {
+async fn check(
+    rig: &Rig,
+    between: &Between,
+    kind: &str,
+    made: &Fields,
+    another: Vec<(&str, Value)>,
+    change: Option<(&str, Value)>,
+) {
     for (meets, expected) in TABLE {
         let meet = |meets| *between.meets.lock().expect("no test panics while it holds this") = meets;
         let (plain, delete) = match expected.split_once(", and done for a delete") {

@@ -235,9 +235,7 @@ impl Life {
                     .hits(150)
                     .then(|| (chance.within(Duration::from_secs(20)), *chance.pick(&[Stop::Finish, Stop::Finish, Stop::Leave]))),
                 lock_wait: Duration::from_secs(*chance.pick(&[0, 0, 30, 100])),
-                cut: chance
-                    .hits(150)
-                    .then(|| (chance.within(Duration::from_secs(30)), chance.within(Duration::from_secs(150)))),
+                cut: chance.hits(150).then(|| (chance.within(Duration::from_secs(30)), chance.within(Duration::from_secs(150)))),
                 jump_ms: if chance.hits(200) { chance.below(7_200_000) as i64 - 3_600_000 } else { 0 },
             })
             .collect();

@@ -24,6 +24,8 @@ pub struct Model {
     /// A service and a cache of the standard library.
     library: Option<u32>,
     other_app: bool,
+    /// Names of machines that some program of this life guards: an older one may be applied after a newer.
+    guarded: BTreeSet<String>,
 }
 
 #[derive(Clone)]
@@ -70,6 +72,7 @@ impl Model {
             counter: 0,
             library: chance.hits(150).then_some(1),
             other_app: chance.hits(400),
+            guarded: BTreeSet::new(),
         };
         for _ in 0..chance.between(2, 6) {
             model.add(chance);
@@ -116,6 +119,9 @@ impl Model {
             What::Certificate => format!("c{number}"),
             What::Record { .. } => format!("r{number}"),
         };
+        if matches!(what, What::Machine { guarded: true, .. }) {
+            self.guarded.insert(name.clone());
+        }
         self.items.insert(name, Item { version: 1, what });
     }
 
@@ -146,7 +152,7 @@ impl Model {
             return self.remove(&name, facts);
         }
         if chance.hits(100) {
-            return self.rename(&name, chance);
+            return self.rename(&name);
         }
         if chance.hits(60) {
             return self.forget_or_adopt(&name, facts);
@@ -179,7 +185,7 @@ impl Model {
 
     fn is_guarded(&self, name: &str, facts: &Facts) -> bool {
         let prefix = format!("fly.machine.{name}");
-        facts.records.iter().any(|(address, guarded)| *guarded && address.starts_with(&prefix))
+        self.guarded.contains(name) || facts.records.iter().any(|(address, guarded)| *guarded && address.starts_with(&prefix))
     }
 
     /// What others refer to stays; what is guarded in state has to be let go of first.
@@ -196,7 +202,7 @@ impl Model {
         }
     }
 
-    fn rename(&mut self, name: &str, chance: &Chance) {
+    fn rename(&mut self, name: &str) {
         if self.adopting.contains(name) || !matches!(self.items[name].what, What::Machine { .. } | What::Record { .. }) {
             return;
         }
@@ -212,8 +218,10 @@ impl Model {
                 *after = Some(new.clone());
             }
         }
-        // What it is called on the platform stays, unless something else changes it.
-        let _ = chance;
+        // What it is called on the platform stays.
+        if self.guarded.contains(name) {
+            self.guarded.insert(new.clone());
+        }
         self.items.insert(new, item);
     }
 

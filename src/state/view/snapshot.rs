@@ -20,8 +20,7 @@ use crate::state::log::key::KeyId;
 use crate::state::log::record::{Known, read_record, write_record};
 use crate::state::log::wire::{
     RawCarried, RawIntent, RawLease, RawProvider, RawRevision, bad, parse, public_key, read_intent, read_provider, read_revision,
-    write_intent, write_lease, write_provider,
-    write_revision,
+    write_intent, write_lease, write_provider, write_revision,
 };
 use crate::state::log::{Genesis, Object, Signer};
 

@@ -85,8 +85,13 @@ impl Resource for Volume {
                 .with_some("auto_backup_enabled", inputs.get("auto_backup").and_then(Value::as_bool));
             scope.session.send(Method::PUT, &path, Some(&body.done())).await?.done()?;
         }
+        // What was answered says less than what is there now.
         let live = scope.session.get(&path).await?.fine()?;
-        whole(&live, inputs)
+        let live = whole(&live, inputs)?;
+        match changed.iter().all(|name| same(live.get(name), inputs.get(name))) {
+            true => Ok(live),
+            false => Err(CallError::OutcomeUnknown("fly says that the volume was changed, and shows it as it was".into())),
+        }
     }
 
     async fn delete(&self, scope: &mut Scope<'_>, before: &Fields) -> Result<(), CallError> {
