@@ -13,7 +13,7 @@ mod trouble;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -36,8 +36,8 @@ use crate::world::World;
 const READS: usize = 16;
 /// How far before a place the batch is looked for that holds it.
 const BEFORE: u64 = 1000;
-/// Appends between two hints.
-const HINT_EVERY: u32 = 32;
+/// Entries between two hints, whoever writes them.
+const HINT_EVERY: u64 = 64;
 
 /// One log of a bucket. Nothing is asked of it before the first request.
 pub struct S3 {
@@ -50,7 +50,6 @@ pub struct S3 {
     /// The hint, as this process has found it.
     hint: OnceCell<Option<Hint>>,
     known: Mutex<Option<Known>>,
-    since_hint: AtomicU32,
     reads_its_writes: AtomicBool,
 }
 
@@ -75,7 +74,6 @@ impl S3 {
             probed: OnceCell::new(),
             hint: OnceCell::new(),
             known: Mutex::new(None),
-            since_hint: AtomicU32::new(0),
             reads_its_writes: AtomicBool::new(false),
         }
     }
@@ -138,6 +136,12 @@ impl S3 {
             }
             before = before.saturating_mul(32);
         }
+    }
+
+    /// A batch at or before a place, where a listing shows none.
+    fn begin_at(&self, place: Sequence, hint: Option<Hint>) -> Sequence {
+        let known = self.known().map(|known| known.first);
+        [known, hint.map(|hint| hint.first)].into_iter().flatten().filter(|first| *first <= place).max().unwrap_or(1)
     }
 
     async fn batch(&self, first: Sequence) -> Result<Option<Batch>, StoreError> {
@@ -223,8 +227,7 @@ impl S3 {
         // What a listing does not show yet is there all the same.
         let mut next = match chain.end {
             Some(end) => end.sequence + 1,
-            None if chain.from == 1 => 1,
-            None => return self.check_hint(hint, None),
+            None => self.begin_at(chain.from, hint),
         };
         while let Some(batch) = self.batch(next).await? {
             chain.take(next, batch).map_err(|what| self.damaged(next, what))?;
@@ -255,8 +258,7 @@ impl S3 {
 
     /// Writes the hint now and then. It only saves looking: failing is no harm, and nobody waits for a second attempt.
     async fn maybe_hint(&self, first: Sequence, head: Head) {
-        let turn = self.since_hint.fetch_add(1, Ordering::Relaxed);
-        if turn % HINT_EVERY == HINT_EVERY - 1 {
+        if head.sequence / HINT_EVERY > (first - 1) / HINT_EVERY {
             let payload = PutPayload::from_bytes(Hint { first, head }.bytes().into());
             let _ = self.objects.put_opts(&self.layout.hint(), payload, PutOptions::default()).await;
         }
@@ -364,9 +366,17 @@ impl Store for S3 {
         if at == 0 {
             return Ok(None);
         }
-        let Some(first) = self.batches_from(at).await?.first().copied().filter(|first| *first <= at) else { return Ok(None) };
-        let batch = self.batch(first).await?;
-        Ok(batch.and_then(|batch| batch.entries.into_iter().nth(usize::try_from(at - first).ok()?)))
+        let listed = self.batches_from(at).await?.first().copied().filter(|first| *first <= at);
+        let mut first = listed.unwrap_or_else(|| self.begin_at(at, None));
+        while first <= at {
+            let Some(batch) = self.batch(first).await? else { return Ok(None) };
+            let Some(end) = batch.end() else { return Ok(None) };
+            if end.sequence >= at {
+                return Ok(batch.entries.into_iter().find(|entry| entry.header.sequence == at));
+            }
+            first = end.sequence + 1;
+        }
+        Ok(None)
     }
 
     fn batching(&self) -> Batching {

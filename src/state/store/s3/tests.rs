@@ -145,7 +145,7 @@ async fn a_hint_is_believed_only_that_there_was_something() {
     let all = objects(Fault::None);
     let store = open(&all, "a/b");
     let mut head = None;
-    for at in 0..40 {
+    for at in 0..70 {
         head = Some(store.append(head, entries(head, &[&at.to_string()])).await.expect("appended"));
     }
     let put = async |path: &str, text: &str| {
@@ -157,7 +157,7 @@ async fn a_hint_is_believed_only_that_there_was_something() {
         assert_eq!(open(&all, "a/b").head().await.expect("a head"), head, "{nonsense:?} is done without");
     }
     put("team/state/a/b/log/README", "no batch").await;
-    assert_eq!(open(&all, "a/b").read(1).await.expect("entries").len(), 40);
+    assert_eq!(open(&all, "a/b").read(1).await.expect("entries").len(), 70);
 
     // A log that is shorter than its head said is an error, and no beginning.
     let end = head.expect("a head");
