@@ -29,6 +29,7 @@ fn corpora_are_written() {
             variable: Arc::new(|_| None),
             variables: Arc::new(|_| Vec::new()),
             ask: None,
+            tell: Arc::new(|_| {}),
             parallel: None,
         };
         if !settings.dir.is_dir() {
