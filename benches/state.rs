@@ -412,6 +412,7 @@ async fn applied(dir: &Path, mut state: State, world: &World) -> Duration {
         variable: Arc::new(|_| None),
         variables: Arc::new(|_| Vec::new()),
         ask: None,
+        tell: Arc::new(|_| {}),
         parallel: None,
     };
     let workspace = Workspace::open(&settings, &Given::default(), Some("local")).await.expect("a workspace");
