@@ -44,6 +44,8 @@ pub struct Lived {
     pub applies: u32,
     pub crashes: u32,
     pub settled: u32,
+    /// Questions that only a person can decide, and one did as the help says.
+    pub answered: u32,
     pub requests: usize,
     pub entries: usize,
     /// For whoever looks into a failure.
@@ -372,11 +374,12 @@ impl Life {
 
     /// Applies until there is nothing to do, waits for everything that may be under way, and looks at all of it.
     async fn finish(&self, model: &Model, text: &str) {
-        let errand = || Errand { text: text.to_owned(), ..Errand::calm() };
+        let mut text = text.to_owned();
         let mut last = String::new();
         let mut done = false;
-        for _ in 0..5 {
-            match self.process(errand()).await {
+        // Five, and five more after a person has decided what is left to people.
+        for turn in 0..10 {
+            match self.process(Errand { text: text.clone(), ..Errand::calm() }).await {
                 Ended::Over { empty: true, .. } => done = true,
                 Ended::Over { words, .. } => last = words,
                 Ended::Died => {}
@@ -384,7 +387,14 @@ impl Life {
             if done {
                 break;
             }
+            if turn == 4 {
+                let Some(decided) = self.decided(&text, &last) else { break };
+                self.tell(format!("a person decides: {last}"));
+                self.lived.lock().expect("nothing panics while it holds this").answered += 1;
+                text = decided;
+            }
         }
+        let errand = || Errand { text: text.clone(), ..Errand::calm() };
         if !done {
             self.violates(format!("five applies in calm weather do not come to an end: {last}"));
         }
@@ -396,6 +406,24 @@ impl Life {
         if let Err(words) = self.check_end(model, done).await {
             self.violates(words);
         }
+    }
+
+    /// What a person writes who is told that two programs of different age have met: whoever applied the older one has made again what
+    /// the newer one had moved (SW0302), or the newer one wants another address of a sort of which the platform gives an app one.
+    fn decided(&self, text: &str, asked: &str) -> Option<String> {
+        let set = |address: &str| address.split('[').next().unwrap_or(address).to_owned();
+        if let Some((_, rest)) = asked.split_once("SW0302 `") {
+            let (from, rest) = rest.split_once("` cannot become `")?;
+            let (to, _) = rest.split_once("`, which has a record already")?;
+            let moved = format!("moved {{ from = \"{}\", to = \"{}\" }}", set(from), set(to));
+            return text.contains(&moved).then(|| text.replace(&moved, ""));
+        }
+        let (new, _) = asked.split_once(": SW0610 fly refused").filter(|_| asked.contains(" address already"))?;
+        let lived = self.lived.lock().expect("nothing panics while it holds this");
+        let planned = lived.story.iter().rev().find(|line| line.contains(" plans "))?;
+        let (_, rest) = planned.split_once("destroy fly.ip.")?;
+        let old = rest.split([',', ' ']).next()?;
+        Some(format!("{text}\nmoved {{ from = \"fly.ip.{old}\", to = \"{new}\" }}\n"))
     }
 
     async fn facts(&self) -> Facts {
