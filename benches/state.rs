@@ -12,6 +12,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "a benchmark measures by the real clock and has no `cli` to read its settings")]
 
+#[allow(dead_code, reason = "shared with the other benchmarks, which need more of it")]
 mod measure;
 
 use std::collections::BTreeMap;

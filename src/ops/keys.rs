@@ -152,19 +152,19 @@ pub fn declared(settings: &Settings, program: &Program, environment: &str) -> Re
             let diagnostic = wrong(format!("what `recipients` has for `{name}` is no recipient"));
             return Err(Box::new(diagnostic.help("write what `stackwright key new` printed, which begins with `age1`")));
         }
-        check_name(name).map_err(|error| Box::new(error.label(expr.span, "declared here")))?;
+        check_name(name).map_err(|error| Box::new((*error).label(expr.span, "declared here")))?;
         all.insert(name.to_string(), text.to_owned());
     }
     Ok(all)
 }
 
-fn check_name(name: &str) -> Result<(), Diagnostic> {
+fn check_name(name: &str) -> Result<(), Box<Diagnostic>> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
     match !name.is_empty() && name.len() <= 64 && name.chars().all(fits) {
         true => Ok(()),
         false => {
             let text = format!("a recipient cannot be called `{name}`");
-            Err(Code::Usage.error(text).help("a name has 1 to 64 letters, digits or any of . _ @ + -"))
+            Err(Box::new(Code::Usage.error(text).help("a name has 1 to 64 letters, digits or any of . _ @ + -")))
         }
     }
 }
@@ -313,7 +313,7 @@ pub async fn add(
     name: &str,
     reason: &str,
 ) -> Result<Changed, Failure> {
-    check_name(name).map_err(Box::new)?;
+    check_name(name)?;
     let holder = match recipient {
         Recipient::Age(recipient) => Holder { name: name.to_owned(), recipient: recipient.clone(), locked: None },
         Recipient::Passphrase => with_new_passphrase(settings, name)?,

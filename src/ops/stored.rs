@@ -79,6 +79,7 @@ impl Found {
         Ok(Stored { stack, environment: self.environment, state, declared: declared.unwrap_or_default() })
     }
 
+    #[allow(clippy::boxed_local, reason = "every room gives its diagnostics boxed")]
     fn fail(&self, error: Box<Diagnostic>) -> Failure {
         Failure::new(vec![*error], self.sources.clone())
     }

@@ -86,8 +86,7 @@ impl Relay {
 
     fn pass(&self, mut from: TcpStream, mut to: TcpStream, replies: bool) {
         let mut bytes = [0; 1 << 14];
-        loop {
-            let Ok(length @ 1..) = from.read(&mut bytes) else { break };
+        while let Ok(length @ 1..) = from.read(&mut bytes) {
             // Kept, as a line that is dead keeps it.
             if self.line() == Line::Silent {
                 continue;

@@ -58,6 +58,7 @@ fn nothing_is_lost_doubled_or_forgotten() {
     #[allow(clippy::disallowed_methods, reason = "how many a second is for people")]
     let begun = std::time::Instant::now();
     let lived = live_all(first..first + count, Without::Nothing);
+    #[allow(clippy::disallowed_methods, reason = "how many a second is for people")]
     let seconds = begun.elapsed().as_secs_f64();
     let sum = |of: fn(&Lived) -> u64| lived.iter().map(|(_, it)| of(it)).sum::<u64>();
     println!(

@@ -328,7 +328,7 @@ impl Model {
                 )
             }
             What::Secret => {
-                let value = if version % 2 == 0 { "secret.given.value" } else { "secret.made.value" };
+                let value = if version.is_multiple_of(2) { "secret.given.value" } else { "secret.made.value" };
                 writeln!(
                     out,
                     "resource fly.secret {name} {{ app = fly.app.main.name, name = \"{}\", value = {value} }}",

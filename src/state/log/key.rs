@@ -89,7 +89,7 @@ impl KeyChange {
 }
 
 pub(in crate::state) fn write_key(object: &mut Object<'_>, change: &KeyChange) {
-    object.list("add", &change.add, |out, holder| write_holder(out, holder));
+    object.list("add", &change.add, write_holder);
     object.maybe_text("after", change.after.map(|it| it.to_string()).as_deref());
     object.maybe_text("current", change.current.map(|it| it.to_string()).as_deref());
     object.maybe_text("proof", change.proof.map(|it| it.to_string()).as_deref());

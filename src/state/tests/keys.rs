@@ -179,7 +179,7 @@ async fn changes_of_keys_and_applies_go_on_side_by_side() {
     assert_eq!(passwords(&opened), ["hunter2", "hunter2"]);
     assert!(opened.view().void.is_empty(), "{:?}", opened.view().void);
     // What the run wrote after the change is sealed under the new key.
-    let outcome = opened.entries().await.expect("entries").into_iter().filter(|it| it.header.kind == "outcome").next_back();
+    let outcome = opened.entries().await.expect("entries").into_iter().rfind(|it| it.header.kind == "outcome");
     let body = String::from_utf8(outcome.expect("an outcome").body.to_vec()).expect("JSON");
     assert_eq!(sealed_under(&body), [rotated.current]);
 }

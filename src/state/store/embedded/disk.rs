@@ -66,6 +66,7 @@ impl Disk {
     }
 
     pub fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        #[allow(clippy::question_mark, reason = "tests do something before it is returned")]
         if let Err(error) = self.point() {
             // A full disk takes the first part, and so does a process that is killed.
             #[cfg(test)]
