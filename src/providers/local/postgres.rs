@@ -166,6 +166,26 @@ async fn stop(ground: &Ground, fields: &Fields) -> Result<(), CallError> {
     ground.name(KIND, fields)?.stop(Signal::INT, false, GRACE, &*ground.clock).await
 }
 
+/// Takes away what an attempt that was killed had begun. `initdb` dies with it, and what `initdb` has started a moment later: until
+/// then that still writes, so it is put out of the way first.
+async fn clear(ground: &Ground, location: &Path, begun: &Path) -> std::io::Result<()> {
+    let gone = location.join("data.gone");
+    remove_patiently(ground, &gone).await?;
+    super::place::ignore_absent(fs::rename(begun, &gone))?;
+    remove_patiently(ground, &gone).await
+}
+
+async fn remove_patiently(ground: &Ground, dir: &Path) -> std::io::Result<()> {
+    let mut left = 100;
+    loop {
+        match super::place::ignore_absent(fs::remove_dir_all(dir)) {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty && left > 0 => left -= 1,
+            other => return other,
+        }
+        ground.clock.sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Makes the data directory beside its place, with the role and the database in it, and puts it there.
 async fn make_data(ground: &Ground, location: &Path, server: &Postgres, given: &Fields) -> Result<(), CallError> {
     refuse_unfit(given)?;
@@ -177,7 +197,7 @@ async fn make_data(ground: &Ground, location: &Path, server: &Postgres, given: &
     if let Some(user) = user::for_postgres() {
         std::os::unix::fs::chown(location, Some(user.uid), Some(user.gid)).map_err(failed("give away"))?;
     }
-    super::place::ignore_absent(fs::remove_dir_all(&beside)).map_err(failed("clear"))?;
+    clear(ground, location, &beside).await.map_err(failed("clear"))?;
     let superuser = "postgres";
     let mut arguments = vec![OsString::from("-D"), beside.clone().into_os_string()];
     // `reject` for all, until the file below says who may come: so no password is needed here.
