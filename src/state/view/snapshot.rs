@@ -18,9 +18,11 @@ use crate::model::{Address, Digest, Name, Record};
 use crate::state::contract::{Head, StoreId};
 use crate::state::log::key::KeyId;
 use crate::state::log::record::{Known, read_record, write_record};
+use crate::state::log::revision::{RawRevision, read_revision, write_revision};
+use crate::state::log::signing::public_key;
 use crate::state::log::wire::{
-    RawCarried, RawIntent, RawLease, RawProvider, RawRevision, bad, parse, public_key, read_intent, read_provider, read_revision,
-    write_intent, write_lease, write_provider, write_revision,
+    RawCarried, RawIntent, RawLease, RawProvider, bad, parse, read_intent, read_provider, write_intent, write_lease,
+    write_provider,
 };
 use crate::state::log::{Genesis, Object, Signer};
 
