@@ -92,6 +92,19 @@ impl Entry {
     }
 }
 
+/// The entries in parts, each of which ends with the one that brings its bodies to so many bytes.
+pub fn batches(entries: &[Entry], bytes: usize) -> impl Iterator<Item = &[Entry]> {
+    let mut size = 0;
+    entries.split_inclusive(move |entry| {
+        size += entry.body.len();
+        let is_full = size >= bytes;
+        if is_full {
+            size = 0;
+        }
+        is_full
+    })
+}
+
 /// The append-only log.
 #[async_trait]
 pub trait Store: Send + Sync {

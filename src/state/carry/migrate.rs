@@ -4,7 +4,7 @@
 
 use super::{Carrier, NotHere};
 use crate::model::{Code, Diagnostic};
-use crate::state::contract::{Entry, Head, StoreError};
+use crate::state::contract::{Entry, Head, StoreError, batches};
 use crate::state::holder::Held;
 use crate::state::log::{Body, Carried, carried_of};
 use crate::state::view::snapshot::fingerprint;
@@ -135,16 +135,8 @@ impl Migration<'_> {
             return store.fill(log.to_vec()).await.map(drop).map_err(|error| words::store(&error));
         }
         let mut head = there.last().map(Entry::head);
-        let mut rest = &log[there.len()..];
-        while !rest.is_empty() {
-            let (mut count, mut bytes) = (0, 0);
-            while count < rest.len() && bytes < BATCH {
-                bytes += rest[count].body.len();
-                count += 1;
-            }
-            let (batch, later) = rest.split_at(count);
+        for batch in batches(&log[there.len()..], BATCH) {
             head = Some(store.append(head, batch.to_vec()).await.map_err(|error| words::store(&error))?);
-            rest = later;
         }
         Ok(())
     }

@@ -90,20 +90,6 @@ async fn the_list_changes_only_as_one_of_it_says() {
     let lease_header =
         contract::Header { sequence: head.sequence + 1, run: lease.run, previous: head.hash, ..last.header.clone() };
     view.fold(&lease_header, head, Body::Lease(lease.clone()));
-    for (change, why) in [(foreign.clone(), "does not hold"), (add(9, "mallory"), "no signer agreed")] {
-        let header = contract::Header {
-            sequence: head.sequence + 2,
-            epoch: head.sequence + 1,
-            run: lease.run,
-            previous: head.hash,
-            ..last.header.clone()
-        };
-        view.fold(&header, head, Body::Signer(Box::new(change)));
-        let (_, words) = view.void.last().expect("it is void");
-        assert!(words.contains(why), "{words}");
-    }
-    let after = Head { sequence: head.sequence + 1, hash: head.hash };
-    key(9).sign_change(state.store_id().expect("an id"), after, &mut foreign);
     let header = contract::Header {
         sequence: head.sequence + 2,
         epoch: head.sequence + 1,
@@ -111,6 +97,13 @@ async fn the_list_changes_only_as_one_of_it_says() {
         previous: head.hash,
         ..last.header.clone()
     };
+    for (change, why) in [(foreign.clone(), "does not hold"), (add(9, "mallory"), "no signer agreed")] {
+        view.fold(&header, head, Body::Signer(Box::new(change)));
+        let (_, words) = view.void.last().expect("it is void");
+        assert!(words.contains(why), "{words}");
+    }
+    let after = Head { sequence: head.sequence + 1, hash: head.hash };
+    key(9).sign_change(state.store_id().expect("an id"), after, &mut foreign);
     view.fold(&header, head, Body::Signer(Box::new(foreign)));
     assert!(view.void.last().expect("it is void").1.contains("was no signer"), "{:?}", view.void);
     assert_eq!(view.signers.len(), 1);

@@ -15,7 +15,7 @@ use super::segment::{self, Frame, SegmentHeader};
 use super::writer::{Writer, lock};
 use super::{runs_alive, snapshot_bytes};
 use crate::model::Digest;
-use crate::state::contract::{Entry, Head, Salvage, Sequence, Snapshot, StoreError};
+use crate::state::contract::{Entry, Head, Salvage, Sequence, Snapshot, StoreError, batches};
 
 /// Bytes of bodies that one append takes when a log is made at once.
 const BATCH: usize = 4 << 20;
@@ -53,16 +53,9 @@ fn free_place(dir: &Path, name: &str) -> PathBuf {
 
 fn make(disk: &Disk, place: &Path, segment_max: u64, new: &Replacement<'_>) -> Result<(), StoreError> {
     let mut writer = Writer::new(place.to_owned(), disk.clone(), segment_max);
-    let (mut head, mut rest) = (None, new.entries);
-    while !rest.is_empty() {
-        let (mut count, mut bytes) = (0, 0);
-        while count < rest.len() && bytes < BATCH {
-            bytes += rest[count].body.len();
-            count += 1;
-        }
-        let (batch, later) = rest.split_at(count);
+    let mut head = None;
+    for batch in batches(new.entries, BATCH) {
         head = Some(writer.append(head, batch)?);
-        rest = later;
     }
     if let Some(snapshot) = new.snapshot {
         disk.make(place, &place.join("snapshot"), &snapshot_bytes(snapshot))?;

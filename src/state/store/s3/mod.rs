@@ -352,10 +352,7 @@ impl Store for S3 {
     }
 
     async fn read(&self, from: Sequence) -> Result<Vec<Entry>, StoreError> {
-        match self.collect(from).await {
-            (entries, None) => Ok(entries),
-            (_, Some(error)) => Err(error),
-        }
+        super::whole(self.collect(from).await)
     }
 
     async fn read_what_is_whole(&self) -> (Vec<Entry>, Option<StoreError>) {
