@@ -132,13 +132,11 @@ fn begun(entries: &[Entry]) -> Verification {
 fn told_by_entries(chain: &Chain<'_>, is_whole: bool, trust: &Trust, result: &mut Verification) {
     result.head = chain.head().filter(|_| is_whole);
     if is_whole {
-        let head = result.head.map_or_else(String::new, |head| head.hash.to_string());
         let words = format!(
-            "{}, {}, hash chain unbroken, head {}…{}",
+            "{}, {}, hash chain unbroken, head {}",
             counted(chain.revisions() as usize, "revision"),
             entries_in_words(chain.entries.len()),
-            head.get(..4).unwrap_or_default(),
-            head.get(62..).unwrap_or_default()
+            result.head.map_or_else(|| "…".to_owned(), |head| head.hash.short())
         );
         result.add(Finding::Ok, words);
     }

@@ -22,6 +22,12 @@ impl Digest {
         let bytes = (0..hex.len() / 2).map(|at| u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok());
         Some(Digest(bytes.collect::<Option<Vec<u8>>>()?.try_into().ok()?))
     }
+
+    /// Enough for people to tell two apart: `8d1f…c2`.
+    pub fn short(&self) -> String {
+        let Digest([first, second, .., last]) = self;
+        format!("{first:02x}{second:02x}…{last:02x}")
+    }
 }
 
 impl std::fmt::Display for Digest {

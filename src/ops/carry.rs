@@ -11,7 +11,7 @@ use super::project::{self, Failure};
 use super::settings::Settings;
 use super::stored::{self, Stored};
 use super::stores;
-use crate::model::{Code, Diagnostic, Sources};
+use crate::model::{Code, Diagnostic, Digest, Sources};
 use crate::providers::registry;
 use crate::state::{Carrier, Head, Parcel, State};
 pub use crate::state::{KeyNeeded, LostRun, Report};
@@ -24,7 +24,7 @@ pub struct Packed {
     pub entries: u64,
     pub revisions: u64,
     /// Hash of the last entry.
-    pub head: String,
+    pub head: Digest,
     /// Whether a snapshot is in it.
     pub snapshot: bool,
     /// The key that opens its secrets.
@@ -64,7 +64,7 @@ pub async fn backup(settings: &Settings, named: Option<&str>, to: Option<&Path>)
             made.map_err(|error| {
                 Box::new(Code::Unreadable.error(format!("`{}` cannot be made: {}", dir.display(), words(&error))))
             })?;
-            dir.join(format!("{}-rev{}-{}.backup", packed.environment, packed.revisions, &packed.head[..8]))
+            dir.join(format!("{}-rev{}-{}.backup", packed.environment, packed.revisions, &packed.head.to_string()[..8]))
         }
     };
     write(&parcel.bytes(), &path)?;
@@ -159,7 +159,7 @@ async fn packed(parcel: &Parcel, state: State) -> Result<Packed, Box<Diagnostic>
         store: parcel.store().to_string(),
         entries: parcel.count(),
         revisions: parcel.revisions(),
-        head: parcel.head().hash.to_string(),
+        head: parcel.head().hash,
         snapshot: parcel.snapshot.is_some(),
         key: state.key_needed().await?,
     })

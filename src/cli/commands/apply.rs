@@ -34,11 +34,8 @@ pub async fn apply(context: &Context<'_>, args: &ApplyArgs) -> Result<Exit, Fail
     let settings = context.settings;
     let mut workspace = Workspace::open(settings, &given(&args.given), context.global.env.as_deref()).await?;
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    let mut session = Session::open(context, &workspace, &args.consent, "apply", &stop).await?;
-    if session.settle(&mut workspace).await? == Settled::Stopped {
-        session.connections.close().await;
-        return Ok(Exit::Interrupted);
-    }
+    let begun = Session::begin(context, &mut workspace, &args.consent, "apply", &stop).await?;
+    let Some(session) = begun else { return Ok(Exit::Interrupted) };
     let held_secrets = workspace.state.holds_secrets();
     let result = match &args.plan {
         Some(named) => {
@@ -56,11 +53,8 @@ pub async fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, 
     let given = Given { ..given(&args.given) };
     let mut workspace = Workspace::open(context.settings, &given, context.global.env.as_deref()).await?;
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    let mut session = Session::open(context, &workspace, &args.consent, "destroy", &stop).await?;
-    if session.settle(&mut workspace).await? == Settled::Stopped {
-        session.connections.close().await;
-        return Ok(Exit::Interrupted);
-    }
+    let begun = Session::begin(context, &mut workspace, &args.consent, "destroy", &stop).await?;
+    let Some(session) = begun else { return Ok(Exit::Interrupted) };
     let request = Request { only: args.only.clone(), destroy: true, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
     session.connections.close().await;
@@ -71,11 +65,8 @@ pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Fa
     let mut workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
     let command = format!("rotate {}", args.secret.trim_start_matches("secret."));
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    let mut session = Session::open(context, &workspace, &args.consent, &command, &stop).await?;
-    if session.settle(&mut workspace).await? == Settled::Stopped {
-        session.connections.close().await;
-        return Ok(Exit::Interrupted);
-    }
+    let begun = Session::begin(context, &mut workspace, &args.consent, &command, &stop).await?;
+    let Some(session) = begun else { return Ok(Exit::Interrupted) };
     let result = session.rotated(&mut workspace, &args.secret, args.full, stop).await;
     session.connections.close().await;
     result
@@ -84,11 +75,8 @@ pub async fn rotate(context: &Context<'_>, args: &RotateArgs) -> Result<Exit, Fa
 pub async fn adopt(context: &Context<'_>, args: &AdoptArgs) -> Result<Exit, Failure> {
     let mut workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
     let stop = signals::listen(context.global.timeout, &context.settings.world);
-    let mut session = Session::open(context, &workspace, &args.consent, "adopt", &stop).await?;
-    if session.settle(&mut workspace).await? == Settled::Stopped {
-        session.connections.close().await;
-        return Ok(Exit::Interrupted);
-    }
+    let begun = Session::begin(context, &mut workspace, &args.consent, "adopt", &stop).await?;
+    let Some(session) = begun else { return Ok(Exit::Interrupted) };
     let adopt = Some((args.address.clone(), args.id.clone()));
     let request = Request { only: vec![args.address.clone()], adopt, ..Request::default() };
     let result = session.planned(&mut workspace, &request, false, stop).await;
@@ -132,6 +120,22 @@ struct Session<'c> {
 }
 
 impl<'c> Session<'c> {
+    /// Connects, and looks first what became of what was left open; `None` where a signal came meanwhile.
+    async fn begin(
+        context: &'c Context<'c>,
+        workspace: &mut Workspace,
+        consent: &'c ConsentArgs,
+        command: &str,
+        stop: &watch::Receiver<Stop>,
+    ) -> Result<Option<Session<'c>>, Failure> {
+        let session = Session::open(context, workspace, consent, command, stop).await?;
+        if session.settle(workspace).await? == Settled::Stopped {
+            session.connections.close().await;
+            return Ok(None);
+        }
+        Ok(Some(session))
+    }
+
     async fn open(
         context: &'c Context<'c>,
         workspace: &Workspace,
@@ -152,7 +156,7 @@ impl<'c> Session<'c> {
     }
 
     /// Finds out what became of calls that an interrupted run left open, and says so.
-    async fn settle(&mut self, workspace: &mut Workspace) -> Result<Settled, Failure> {
+    async fn settle(&self, workspace: &mut Workspace) -> Result<Settled, Failure> {
         let open = interrupted::left(&workspace.state).await?.len();
         if open == 0 {
             return Ok(Settled::All);

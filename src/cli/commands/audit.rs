@@ -79,7 +79,7 @@ fn counts_json(counts: &std::collections::BTreeMap<Name, u32>) -> Json {
     counts.iter().map(|(word, number)| (word.to_string(), json!(number))).collect::<serde_json::Map<_, _>>().into()
 }
 
-fn instant_json(ms: i64) -> Json {
+pub fn instant_json(ms: i64) -> Json {
     jiff::Timestamp::from_millisecond(ms).map_or(Json::Null, |it| json!(it.to_string()))
 }
 

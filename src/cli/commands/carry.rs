@@ -10,7 +10,7 @@ use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::document;
 use crate::cli::plan_text::resources;
-use crate::cli::report::count;
+use crate::cli::report::count_of;
 use crate::cli::terminal::Ink;
 use crate::ops::carry::{self, KeyNeeded, LostRun, Packed};
 use crate::ops::migrate;
@@ -122,8 +122,7 @@ pub async fn migrate(context: &Context<'_>, from: &str, reason: &str) -> Result<
         context.output.text(&format!("{environment} has moved to {to} already: nothing is left to do\n"));
         return Ok(Exit::Done);
     }
-    let hash = it.head.hash.to_string();
-    let head = format!("{}…{}", &hash[..4], &hash[hash.len() - 2..]);
+    let head = it.head.hash.short();
     let begun = if it.before > 0 { format!(", of which {} were there", it.before) } else { String::new() };
     context.output.text(&format!(
         "{environment} moved from {from} to {to}: rev {}, {}{begun}\nboth end in head {head} and hold {}; the old one is closed\n",
@@ -139,7 +138,7 @@ pub async fn migrate(context: &Context<'_>, from: &str, reason: &str) -> Result<
 fn packed_json(it: &Packed, file: &Path) -> Json {
     json!({
         "environment": it.environment, "stack": it.stack, "file": file.display().to_string(), "store": it.store, "entries": it.entries,
-        "revision": it.revisions, "head": it.head, "snapshot": it.snapshot, "key": it.key.id,
+        "revision": it.revisions, "head": it.head.to_string(), "snapshot": it.snapshot, "key": it.key.id,
     })
 }
 
@@ -162,12 +161,11 @@ fn lost_text(it: &LostRun) -> String {
 }
 
 fn held_text(it: &Packed) -> String {
-    let head = format!("{}…{}", &it.head[..4], &it.head[it.head.len() - 2..]);
-    format!("rev {}, {}, head {head}", it.revisions, entries(it.entries))
+    format!("rev {}, {}, head {}", it.revisions, entries(it.entries), it.head.short())
 }
 
 fn entries(number: u64) -> String {
-    count(number as usize, "entry").replace("entrys", "entries")
+    count_of(number as usize, "entry", "entries")
 }
 
 fn shown(path: &Path) -> String {

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use super::Context;
+use super::audit::instant_json;
 use super::signers;
 use super::stored::instant;
 use crate::cli::args::KeyCommand;
@@ -111,7 +112,7 @@ fn since(since: &Since) -> String {
 }
 
 fn list_document(listing: &Listing, signing: &[crate::ops::signing::Signing]) -> Json {
-    let at = |since: &Since| json!({"revision": since.revision, "entry": since.sequence, "time": time(since.time_ms)});
+    let at = |since: &Since| json!({"revision": since.revision, "entry": since.sequence, "time": instant_json(since.time_ms)});
     let keys: Vec<Json> = listing
         .keys
         .iter()
@@ -136,10 +137,6 @@ fn list_document(listing: &Listing, signing: &[crate::ops::signing::Signing]) ->
             "signers": signers::json(signing), "unlike": unlike_json(&listing.unlike),
         }),
     )
-}
-
-fn time(ms: i64) -> Option<String> {
-    jiff::Timestamp::from_millisecond(ms).map(|it| it.to_string()).ok()
 }
 
 /// Differences between the stack's `encryption` and the state.

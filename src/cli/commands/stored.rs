@@ -7,7 +7,7 @@ use crate::cli::args::{ForgetArgs, OutputArgs, StateCommand};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
 use crate::cli::json::{document, value};
-use crate::cli::report::count;
+use crate::cli::report::{count, count_of};
 use crate::cli::terminal::{Ink, spread};
 use crate::cli::{diff, plan_text};
 use crate::model::{Address, Code, Data, Record};
@@ -230,7 +230,7 @@ async fn rebuild(context: &Context<'_>) -> Result<Exit, Failure> {
     context.output.text(&format!(
         "{}: the view was made again from {} of the log: {}\n",
         Escaped(&rebuilt.environment),
-        count(rebuilt.entries as usize, "entry").replace("entrys", "entries"),
+        count_of(rebuilt.entries as usize, "entry", "entries"),
         plan_text::resources(rebuilt.records)
     ));
     Ok(Exit::Done)
