@@ -4,9 +4,9 @@
 //! directory under the store's id: whoever can write to the store cannot make it forget.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use super::files::{words, write_whole};
+use super::repository::git;
 use super::settings::Settings;
 use crate::audit::{Anchor, THIS_MACHINE, written};
 use crate::model::{Code, Diagnostic};
@@ -210,12 +210,4 @@ pub fn publish(settings: &Settings, to: &str, environment: &str, store: StoreId,
 
 fn unwritable(path: &Path, error: &std::io::Error) -> Box<Diagnostic> {
     Box::new(Code::Unreadable.error(format!("`{}` cannot be written: {}", path.display(), words(error))))
-}
-
-fn git(settings: &Settings, arguments: &[&str]) -> Option<String> {
-    let mut command = Command::new("git");
-    command.arg("-C").arg(&settings.dir).args(["-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false"]).args(arguments);
-    command.stdin(Stdio::null()).stderr(Stdio::null()).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C");
-    let output = command.output().ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

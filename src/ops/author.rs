@@ -1,7 +1,6 @@
 //! Who does it, from where, and from which commit: what a run says of itself in the log.
 
-use std::process::{Command, Stdio};
-
+use super::repository::git;
 use super::settings::Settings;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,17 +31,7 @@ pub fn author(settings: &Settings) -> Author {
 
 /// The commit that is checked out in the stack's directory, shortened, with a `+` where files of it were changed since.
 fn commit(settings: &Settings) -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let mut command = Command::new("git");
-        command.arg("-C").arg(&settings.dir).args(arguments).stdin(Stdio::null()).stderr(Stdio::null());
-        for variable in super::settings::secret_variables() {
-            command.env_remove(variable);
-        }
-        // What git is asked must not depend on what somebody's configuration runs.
-        let output = command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0").output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let head = git(&["rev-parse", "--short=9", "HEAD"])?;
-    let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", "."]).is_some_and(|it| !it.is_empty());
+    let head = git(settings, &["rev-parse", "--short=9", "HEAD"])?;
+    let changed = git(settings, &["status", "--porcelain", "--untracked-files=no", "--", "."]).is_some_and(|it| !it.is_empty());
     Some(if changed { format!("{head}+") } else { head })
 }

@@ -33,6 +33,7 @@ pub mod policies;
 pub mod project;
 pub mod rebuild;
 pub mod refresh;
+mod repository;
 pub mod rewrite;
 pub mod secrets;
 pub mod settings;

@@ -51,9 +51,9 @@ pub fn asked(settings: &Settings, program: &Program, environment: &str) -> Resul
 /// Errors: those of [`State::open`], and of reaching the store. [`Code::StateUnavailable`] where the store holds nothing, and this
 /// machine knows of a state somewhere else: going on would make everything a second time.
 pub async fn open(settings: &Settings, program: &Program, environment: &str) -> Result<State, Box<Diagnostic>> {
-    let store = store(settings, program, environment)?;
-    let state = State::open(store, keys::sources(settings, Some((program, environment)))?, environment, &settings.world).await?;
     let asked = asked(settings, program, environment)?;
+    let store = store_of(settings, program, environment, &asked)?;
+    let state = State::open(store, keys::sources(settings, Some((program, environment)))?, environment, &settings.world).await?;
     match state.view().head {
         None => refuse_a_second_state(settings, &asked, environment, &state.place())?,
         Some(_) => remember_place(settings, &asked, environment, &state.place()),
@@ -118,15 +118,19 @@ async fn known(settings: &Settings, state: State) -> Result<State, Box<Diagnosti
 ///
 /// Errors: [`Code::StateUnavailable`] where it is not known how to reach it.
 pub fn store(settings: &Settings, program: &Program, environment: &str) -> Result<Arc<dyn Store>, Box<Diagnostic>> {
-    let (label, fields, span) = match asked(settings, program, environment)? {
+    store_of(settings, program, environment, &asked(settings, program, environment)?)
+}
+
+fn store_of(settings: &Settings, program: &Program, environment: &str, asked: &Asked) -> Result<Arc<dyn Store>, Box<Diagnostic>> {
+    let (label, fields, span) = match asked {
         Asked::Local => return State::local_store(&settings.state_root(), environment),
-        Asked::Shared { label, fields, span } => (label, fields, span),
+        Asked::Shared { label, fields, span } => (label, fields, *span),
     };
     let simulated = if settings.simulated() { ".sim" } else { "" };
     let log = format!("{}/{environment}{simulated}", program.stack.name);
     let made = match label.as_str() {
-        "postgres" => postgres(settings, &fields, &log),
-        "s3" => s3(settings, &fields, &log),
+        "postgres" => postgres(settings, fields, &log),
+        "s3" => s3(settings, fields, &log),
         other => {
             let text = format!("this version does not keep state in `{other}`");
             return Err(Box::new(Code::NotYet.error(text).label(span, "another store").help("write `state = local {}`")));
