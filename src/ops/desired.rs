@@ -1,108 +1,63 @@
 //! What a program amounts to in an environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use super::answers::Answers;
+use super::answers::{answered, unanswered};
 use super::connections::Connections;
 use super::given;
 use super::outside::Files;
 use super::project::Failure;
-use super::refresh::patiently;
 use super::settings::Settings;
 use super::workspace::{Workspace, store_name};
-use crate::apply::Connect;
-use crate::expand::rules::{self, Finished, Judged, Rules, judge};
-use crate::expand::{Expansion, Known, Question, Request, expand};
+use crate::expand::rules::{self, Finished, Rules, judge};
+use crate::expand::{Expansion, Known, Request, expand};
 use crate::lang::program::Program;
-use crate::model::expr::Reference;
-use crate::model::schema::{Attribute, Given};
-use crate::model::value::Unknown;
+use crate::model::schema::Given;
 use crate::model::{
-    Address, Code, Data, Desired, DesiredProvider, Diagnostic, Expr, ExprKind, Fields, Name, ProviderName, Schemas, Sources,
-    Span, Step, Value,
+    Address, Desired, DesiredProvider, Diagnostic, Expr, Fields, Name, ProviderName, Schemas, Sources, Span, Value,
 };
-use crate::providers::contract::CallError;
 use crate::state::View;
-
-/// What data sources told, by address: all attributes.
-pub type Answers = BTreeMap<Address, Fields>;
 
 /// Expands the program of a workspace without network: what data sources would tell is unknown.
 ///
 /// Errors: everything that is wrong with it in this environment.
 pub fn desired(workspace: &Workspace) -> Result<Desired, Failure> {
-    let mut data = BTreeMap::new();
-    loop {
-        match try_desired(workspace, data.clone())? {
-            Expansion::Done(desired) => return Ok(*desired),
-            Expansion::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
-        }
-    }
+    unanswered(|data| try_desired(workspace, data))
 }
 
 /// As [`desired`], for looking around: a secret that nobody gave is one that somebody will give.
 pub fn explored(workspace: &Workspace) -> Result<Desired, Failure> {
-    let mut data = BTreeMap::new();
-    loop {
-        let found = asked(workspace, data.clone(), |program, request| {
+    unanswered(|data| {
+        asked(workspace, data, |program, request| {
             let known = Known { simulated: true, ..request.known.clone() };
             let Request { environment, inputs, outside, .. } = *request;
             expand(program, &Request { environment, inputs, known, outside })
-        })?;
-        match found {
-            Expansion::Done(desired) => return Ok(*desired),
-            Expansion::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
-        }
-    }
+        })
+    })
 }
 
 /// Expands a program for a check: nothing is given, nothing is known, names are made as for a first plan.
 pub fn offline(program: &Program, settings: &Settings, sources: &Sources, environment: &str) -> Result<Desired, Vec<Diagnostic>> {
     let outside = Files { dir: &settings.dir, sources, variable: &*settings.variable };
-    let mut data = BTreeMap::new();
-    loop {
+    unanswered(|data| {
         let request = Request {
             environment,
             inputs: &BTreeMap::new(),
             // A secret that is not given is one that somebody will give.
-            known: Known { data: data.clone(), simulated: true, ..Known::default() },
+            known: Known { data, simulated: true, ..Known::default() },
             outside: &outside,
         };
-        match expand(program, &request)? {
-            Expansion::Done(desired) => return Ok(*desired),
-            Expansion::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
-        }
-    }
-}
-
-/// The attributes of a data source that was not read: its arguments, and everything else unknown.
-fn untold(question: &Question) -> Fields {
-    let fields_given: BTreeSet<Name> = question.arguments.keys().cloned().collect();
-    let mut fields = question.arguments.clone();
-    let told = |it: &&Attribute| !fields_given.contains(&it.name) && !matches!(it.given, Given::Required | Given::Optional);
-    for attribute in question.kind.attributes.iter().filter(told) {
-        let path = vec![Step::Field(attribute.name.clone())];
-        let name = ExprKind::Name(Reference::Attribute { address: question.address.clone(), path });
-        let unknown = Unknown {
-            ty: attribute.ty.clone(),
-            rest: Arc::new(Expr::new(name, question.span)),
-            waits_for: Arc::new([question.address.clone()].into()),
-        };
-        fields.insert(attribute.name.clone(), Value::new(Data::Unknown(Arc::new(unknown)), question.span));
-    }
-    fields
+        expand(program, &request)
+    })
 }
 
 /// Expands the program, reading the data that it asks for and that `data` does not hold yet.
 ///
 /// Errors: as [`desired`], and what the platforms say.
 pub async fn desired_with_data(workspace: &Workspace, connections: &Connections, data: &mut Answers) -> Result<Desired, Failure> {
-    loop {
-        match try_desired(workspace, data.clone())? {
-            Expansion::Done(desired) => return Ok(*desired),
-            Expansion::Asks { questions, providers } => answer(workspace, connections, questions, &providers, data).await?,
-        }
-    }
+    answered(workspace, connections, data, |data| try_desired(workspace, data)).await
 }
 
 /// Lets `look` evaluate rules over the program and a plan that was made of it, reading the data that it asks for
@@ -116,13 +71,8 @@ pub async fn judged<T>(
     finished: Finished<'_>,
     mut look: impl FnMut(&Rules<'_, '_>) -> T,
 ) -> Result<T, Failure> {
-    loop {
-        let judged = asked(workspace, data.clone(), |program, request| judge(program, request, finished, &mut look))?;
-        match judged {
-            Judged::Done(result) => return Ok(result),
-            Judged::Asks { questions, providers } => answer(workspace, connections, questions, &providers, data).await?,
-        }
-    }
+    let evaluate = |data| asked(workspace, data, |program, request| judge(program, request, finished, &mut look));
+    answered(workspace, connections, data, evaluate).await
 }
 
 /// As [`judged`], without network: what data sources would tell is unknown.
@@ -133,13 +83,7 @@ pub fn judged_offline<T>(
     finished: Finished<'_>,
     mut look: impl FnMut(&Rules<'_, '_>) -> T,
 ) -> Result<T, Failure> {
-    let mut data = BTreeMap::new();
-    loop {
-        match asked(workspace, data.clone(), |program, request| judge(program, request, finished, &mut look))? {
-            Judged::Done(result) => return Ok(result),
-            Judged::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
-        }
-    }
+    unanswered(|data| asked(workspace, data, |program, request| judge(program, request, finished, &mut look)))
 }
 
 /// Evaluates what is known with the environment, before anything is planned.
@@ -147,42 +91,6 @@ pub fn judged_offline<T>(
 /// Errors: as [`crate::eval::evaluate`].
 pub fn early(workspace: &Workspace, expr: &Expr) -> Result<Value, Failure> {
     asked(workspace, BTreeMap::new(), |program, request| rules::early(program, request, expr))
-}
-
-/// Asks the platforms.
-async fn answer(
-    workspace: &Workspace,
-    connections: &Connections,
-    questions: Vec<Question>,
-    providers: &[DesiredProvider],
-    data: &mut Answers,
-) -> Result<(), Failure> {
-    for question in questions {
-        let provider = provider_of(providers, &question.provider);
-        let connection = connections.connect(&provider).map_err(|it| workspace.fail(it))?;
-        let clock = &*workspace.settings.world.clock;
-        let read = patiently(clock, || connection.read(&question.kind, &question.arguments)).await;
-        let found = read.map_err(|error| workspace.fail(Box::new(unread(&question, &error))))?;
-        let Some(fields) = found else {
-            return Err(workspace.fail(Box::new(not_there(&question))));
-        };
-        data.insert(question.address.clone(), fields);
-    }
-    Ok(())
-}
-
-fn unread(question: &Question, error: &CallError) -> Diagnostic {
-    let code = if let CallError::Refused { code, .. } = error { *code } else { Code::Unavailable };
-    code.error(format!("`{}` cannot be read: {error}", question.address)).label(question.span, "asked for here")
-}
-
-fn not_there(question: &Question) -> Diagnostic {
-    let arguments: Vec<String> =
-        question.arguments.iter().map(|(name, value)| format!("{name} = {}", value.to_literal())).collect();
-    Code::NotFound
-        .error(format!("{} has no `{}` with {}", question.provider, question.kind.name, arguments.join(", ")))
-        .label(question.span, "asked for here")
-        .help("make it there first, or correct what it is asked by")
 }
 
 /// A provider instance with the settings that the program gives it; none for one that it does not declare.

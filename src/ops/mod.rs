@@ -1,6 +1,7 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
 pub mod anchors;
+mod answers;
 pub mod apply;
 pub mod audit;
 pub mod author;
