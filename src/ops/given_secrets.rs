@@ -154,7 +154,7 @@ fn from_local_settings(dir: &Path) -> Result<BTreeMap<String, Place>, Box<Diagno
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(error) => return Err(Box::new(Code::Unreadable.error(format!("`{LOCAL}` cannot be read: {}", words(&error))))),
     };
-    let all: toml::Table = toml::from_str(&text).map_err(|error| {
+    let all = text.parse::<toml_edit::DocumentMut>().map_err(|error| {
         let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         let place = line.map(|line| format!(", line {line}")).unwrap_or_default();
         Box::new(Code::Unreadable.error(format!("`{LOCAL}`{place}: it is not TOML")))
@@ -166,18 +166,17 @@ fn from_local_settings(dir: &Path) -> Result<BTreeMap<String, Place>, Box<Diagno
                 "write `[secrets]` and `{name} = {{ command = [\"op\", \"read\", \"…\"] }}`, or `{{ file = \"…\" }}`"
             )))
         };
-    let secrets = secrets.as_table().ok_or_else(|| odd("NAME"))?;
-    let place = |name: &str, at: &toml::Value| -> Option<Place> {
-        let at = at.as_table().filter(|at| at.len() == 1)?;
-        if let Some(file) = at.get("file").and_then(toml::Value::as_str) {
+    let secrets = secrets.as_table_like().ok_or_else(|| odd("NAME"))?;
+    let place = |at: &toml_edit::Item| -> Option<Place> {
+        let at = at.as_table_like().filter(|at| at.len() == 1)?;
+        if let Some(file) = at.get("file").and_then(toml_edit::Item::as_str) {
             return Some(Place::File(dir.join(file)));
         }
         let words = at.get("command")?.as_array().filter(|words| !words.is_empty())?;
         let words: Option<Vec<String>> = words.iter().map(|word| Some(word.as_str()?.to_owned())).collect();
-        let _ = name;
         words.map(Place::Command)
     };
-    secrets.iter().map(|(name, at)| Ok((name.clone(), place(name, at).ok_or_else(|| odd(name))?))).collect()
+    secrets.iter().map(|(name, at)| Ok((name.to_owned(), place(at).ok_or_else(|| odd(name))?))).collect()
 }
 
 fn read(name: &str, place: &Place, settings: &Settings) -> Result<Zeroizing<String>, Box<Diagnostic>> {

@@ -5,6 +5,9 @@
 //! `CONFORMANCE_PORT` fixes the port that its upstreams name.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
 
 use super::http::Network;
 use super::registry;
@@ -13,7 +16,7 @@ use super::testkit::Rig;
 use crate::model::value::{Fields, Value};
 use crate::providers::contract::CallError;
 use crate::providers::declare::{fields, gib, mib, seconds};
-use crate::world::World;
+use crate::world::{Clock, World};
 
 fn text(value: &str) -> Value {
     Value::text(value)
@@ -26,7 +29,26 @@ fn variable(name: &str) -> Option<String> {
 fn rig(server: &Server, provider: &str, settings: Vec<(&str, &str)>) -> Rig {
     let own = || format!("{}/{provider}", server.url());
     let url = variable(&format!("CONFORMANCE_{}_URL", provider.to_uppercase())).unwrap_or_else(own);
-    Rig::through(provider, settings, server.clouds().clone(), Arc::new(Network::new()), url)
+    let world = World { clock: Arc::new(Hurried(World::real().clock)), ..World::real() };
+    Rig::in_world(provider, settings, server.clouds().clone(), Arc::new(Network::new()), url, world)
+}
+
+/// A clock that is ten times as fast: the simulated clouds are never as far behind as real ones may be.
+struct Hurried(Arc<dyn Clock>);
+
+#[async_trait]
+impl Clock for Hurried {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed() * 10
+    }
+
+    async fn sleep(&self, span: Duration) {
+        self.0.sleep(span / 10).await
+    }
 }
 
 #[tokio::test]

@@ -32,9 +32,21 @@ impl Rig {
         transport: Arc<dyn Transport>,
         base_url: String,
     ) -> Rig {
+        Rig::in_world(provider, settings, clouds, transport, base_url, World::real())
+    }
+
+    /// The same, with its own time.
+    pub fn in_world(
+        provider: &str,
+        settings: Vec<(&str, &str)>,
+        clouds: Arc<Clouds>,
+        transport: Arc<dyn Transport>,
+        base_url: String,
+        world: World,
+    ) -> Rig {
         let provider = registry::provider(provider).expect("the provider is built in");
         let settings: Fields = settings.into_iter().map(|(name, value)| (Name::from(name), Value::text(value))).collect();
-        let surroundings = surroundings(transport, Some(base_url), true);
+        let surroundings = Surroundings { world, ..surroundings(transport, Some(base_url), true) };
         let connection = provider.connect(&settings, &surroundings).expect("a simulated cloud takes everybody");
         Rig { clouds, connection, provider }
     }

@@ -6,6 +6,7 @@ mod bounds;
 mod cases;
 mod check;
 mod fix;
+mod generated;
 mod kinds;
 mod limits;
 mod manual;

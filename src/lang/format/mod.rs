@@ -4,8 +4,6 @@
 //! line and several. What changes are blanks, indentation, commas, and lines that are too long. The result is parsed again and
 //! compared with what was there: a formatter that changes a meaning would be worse than none.
 
-#[cfg(test)]
-mod generated;
 mod layout;
 #[cfg(test)]
 mod tests;

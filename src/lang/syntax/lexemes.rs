@@ -53,6 +53,11 @@ pub struct Lexeme {
     pub breaks: usize,
 }
 
+/// The comments of a text, in order, without the blanks at their ends.
+pub fn comments(text: &str) -> Vec<&str> {
+    lexemes(text).into_iter().filter(|it| it.kind == Kind::Comment).map(|it| text[it.start..it.end].trim_end()).collect()
+}
+
 /// The lexemes of a text that parses without errors.
 pub fn lexemes(text: &str) -> Vec<Lexeme> {
     let start = if text.starts_with('\u{feff}') { 3 } else { 0 };

@@ -23,6 +23,7 @@ use crate::model::{Code, Diagnostic, SourceId, Span};
 use build::Builder;
 pub use document::Document;
 pub(in crate::lang) use explain::ITEM_WORDS;
+pub use lexemes::comments;
 use scan::Chunk;
 
 /// Bytes of one file.

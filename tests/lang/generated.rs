@@ -1,10 +1,9 @@
 //! Programs that nobody wrote: whatever the grammar allows, laid out as nobody would. Formatting keeps their meaning and every
 //! comment, and formatting twice is formatting once. `STACKWRIGHT_PROGRAMS` says how many; a seed that fails is printed.
 
-use super::format;
-use crate::lang::syntax;
-use crate::lang::syntax::lexemes::{Kind, lexemes};
-use crate::model::SourceId;
+use stackwright::lang::format::format;
+use stackwright::lang::syntax::{self, comments};
+use stackwright::model::SourceId;
 
 /// Chance by a seed (xorshift), so that a program can be made again.
 struct Chance(u64);
@@ -550,14 +549,8 @@ impl Program {
     }
 }
 
-/// The comments of a text, in order.
-fn comments(text: &str) -> Vec<&str> {
-    lexemes(text).into_iter().filter(|it| it.kind == Kind::Comment).map(|it| text[it.start..it.end].trim_end()).collect()
-}
-
 #[test]
 fn generated_programs_keep_meaning_and_comments() {
-    #[allow(clippy::disallowed_methods, reason = "a test program has no other way to be told")]
     let asked = std::env::var("STACKWRIGHT_PROGRAMS").ok();
     let count: u64 = asked.and_then(|it| it.parse().ok()).unwrap_or(400);
     let mut parsed = 0;
