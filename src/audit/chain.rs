@@ -103,22 +103,21 @@ impl<'e> Chain<'e> {
         if after_revision { before..=before + 1 } else { before + 1..=before + 1 }
     }
 
-    /// Who vouches for what: each signature, the list of signers as it changed, and revisions that nobody signed.
-    pub fn signatures(&self, trust: &Trust, result: &mut Verification) {
-        let read: Vec<(usize, Option<HeadSignature>)> = (0..self.entries.len())
+    /// Each signature, in order, or why it does not hold: most of what a verification costs.
+    pub fn judged(&self) -> Vec<Judged> {
+        (0..self.entries.len())
             .into_par_iter()
             .filter(|at| self.entries[*at].header.kind == "signature")
-            .map(|at| (at, signature_of(&self.entries[at])))
-            .collect();
-        let judged: Vec<Result<HeadSignature, String>> = read
-            .par_iter()
-            .map(|(at, signature)| {
-                let signature = signature.ok_or("it cannot be read")?;
-                self.judge(*at, &signature).map(|()| signature)
+            .map(|at| {
+                let signature = signature_of(&self.entries[at]).ok_or("it cannot be read")?;
+                self.judge(at, &signature).map(|()| signature)
             })
-            .collect();
-        let mut judged = judged.into_iter();
+            .collect()
+    }
 
+    /// Who vouches for what: each signature as it was judged, the list of signers as it changed, and revisions that nobody signed.
+    pub fn signatures(&self, judged: Vec<Judged>, trust: &Trust, result: &mut Verification) {
+        let mut judged = judged.into_iter();
         let mut found = Vouched::default();
         let (mut leases, mut list) = (BTreeMap::new(), Signers::new(trust));
         for (at, entry) in self.entries.iter().enumerate() {
@@ -315,6 +314,9 @@ impl<'e> Chain<'e> {
         }
     }
 }
+
+/// A signature that holds, or why one does not.
+pub type Judged = Result<HeadSignature, String>;
 
 /// What signatures vouch for.
 #[derive(Default)]

@@ -5,9 +5,9 @@ use std::ops::RangeInclusive;
 
 use rayon::prelude::*;
 
-use super::chain::{Chain, Trust, counted, entries as entries_in_words};
+use super::chain::{Chain, Judged, Trust, counted, entries as entries_in_words};
 use crate::model::{Code, Data, Diagnostic, Digest, Value};
-use crate::state::contract::{Entry, Head};
+use crate::state::contract::{Entry, Head, Snapshot};
 use crate::state::log::{carried_of, restored_of};
 use crate::state::view::snapshot::fingerprint;
 use crate::state::{State, View, replay_without_key};
@@ -90,16 +90,19 @@ pub async fn verify_read(state: &State, entries: &[Entry], damage: Option<Box<Di
         return result;
     }
     let chain = Chain::walk(entries, &mut result);
+    // What is derived from a broken chain says nothing more.
     let is_whole = damage.is_none() && chain.entries.len() == entries.len();
+    let snapshot = if is_whole { state.snapshot().await } else { None };
+    // The signatures are half of the work and wait for nobody; the fold is a long way for one core.
+    let (judged, folded) = rayon::join(|| chain.judged(), || is_whole.then(|| Folded::of(state, entries, snapshot)));
     if let Some(damage) = damage {
         // A state of a newer version is no damaged one.
         let at = (damage.code == Code::DamagedState).then(|| chain.revision_at(entries.len()));
         result.fail(at, damage);
     }
-    told_by_entries(&chain, is_whole, trust, &mut result);
-    // What is derived from a broken chain says nothing more.
-    if is_whole {
-        folded(state, &chain, &mut result).await;
+    told_by_entries(&chain, judged, is_whole, trust, &mut result);
+    if let Some(folded) = folded {
+        told_by_fold(state, &chain, folded, &mut result).await;
     }
     result
 }
@@ -110,16 +113,17 @@ pub fn verify_entries(entries: &[Entry], damage: Option<Box<Diagnostic>>, trust:
     let mut result = begun(entries);
     let chain = Chain::walk(entries, &mut result);
     let is_whole = damage.is_none() && chain.entries.len() == entries.len();
+    let replay = || is_whole.then(|| replay_without_key(entries, |_, _, _| {}));
+    let (judged, replayed) = rayon::join(|| chain.judged(), replay);
     if let Some(damage) = damage {
         let at = (damage.code == Code::DamagedExport).then(|| chain.revision_at(entries.len()));
         result.fail(at, damage);
     }
-    told_by_entries(&chain, is_whole, trust, &mut result);
-    if is_whole {
-        match replay_without_key(entries, |_, _, _| {}) {
-            Err(diagnostic) => unreadable(&chain, diagnostic, &mut result),
-            Ok(view) => fold(&view, &mut result),
-        }
+    told_by_entries(&chain, judged, is_whole, trust, &mut result);
+    match replayed {
+        None => {}
+        Some(Err(diagnostic)) => unreadable(&chain, diagnostic, &mut result),
+        Some(Ok(view)) => fold(&view, &mut result),
     }
     result
 }
@@ -129,7 +133,7 @@ fn begun(entries: &[Entry]) -> Verification {
     Verification { revisions, ..Verification::default() }
 }
 
-fn told_by_entries(chain: &Chain<'_>, is_whole: bool, trust: &Trust, result: &mut Verification) {
+fn told_by_entries(chain: &Chain<'_>, judged: Vec<Judged>, is_whole: bool, trust: &Trust, result: &mut Verification) {
     result.head = chain.head().filter(|_| is_whole);
     if is_whole {
         let words = format!(
@@ -140,7 +144,7 @@ fn told_by_entries(chain: &Chain<'_>, is_whole: bool, trust: &Trust, result: &mu
         );
         result.add(Finding::Ok, words);
     }
-    chain.signatures(trust, result);
+    chain.signatures(judged, trust, result);
     // Of a log that is broken already an anchor says nothing more.
     if is_whole {
         chain.anchors(&trust.anchors, result);
@@ -153,18 +157,39 @@ fn told_by_entries(chain: &Chain<'_>, is_whole: bool, trust: &Trust, result: &mu
     }
 }
 
-async fn folded(state: &State, chain: &Chain<'_>, result: &mut Verification) {
-    let entries = chain.entries;
-    let snapshot = state.snapshot().await;
-    let at = snapshot.as_ref().map(|snapshot| snapshot.head.sequence);
-    let mut kept: Option<Digest> = None;
-    let mut watch = |view: &View, before: &Entry| {
-        if at.is_some_and(|at| before.header.sequence == at + 1) {
-            kept = fingerprint(view).ok();
+/// What the entries of a whole log amount to.
+struct Folded {
+    view: Result<View, Box<Diagnostic>>,
+    snapshot: Option<Snapshot>,
+    /// Of what the entries amount to up to the snapshot.
+    at_snapshot: Option<Digest>,
+    /// Whether the index agrees with the entries; `None` without one.
+    index: Option<bool>,
+}
+
+impl Folded {
+    fn of(state: &State, entries: &[Entry], snapshot: Option<Snapshot>) -> Folded {
+        let at = snapshot.as_ref().map(|snapshot| snapshot.head.sequence);
+        let mut at_snapshot: Option<Digest> = None;
+        let mut watch = |view: &View, before: &Entry| {
+            if at.is_some_and(|at| before.header.sequence == at + 1) {
+                at_snapshot = fingerprint(view).ok();
+            }
+        };
+        let replay = || state.replay(entries, |view, entry, _| watch(view, entry));
+        let (view, index) = rayon::join(replay, || state.index_agrees(entries));
+        if let Ok(view) = view.as_ref()
+            && at == view.head.map(|head| head.sequence)
+        {
+            at_snapshot = fingerprint(view).ok();
         }
-    };
-    let replayed = state.replay(entries, |view, entry, _| watch(view, entry));
-    match replayed {
+        Folded { view, snapshot, at_snapshot, index }
+    }
+}
+
+async fn told_by_fold(state: &State, chain: &Chain<'_>, folded: Folded, result: &mut Verification) {
+    let entries = chain.entries;
+    match folded.view {
         Err(diagnostic) if diagnostic.code == Code::NoKey => {
             result.add(Finding::Remark, "without the key: sealed values and what is derived from the log were not looked at");
             match replay_without_key(entries, |_, _, _| {}) {
@@ -176,10 +201,14 @@ async fn folded(state: &State, chain: &Chain<'_>, result: &mut Verification) {
         Ok(view) => {
             fold(&view, result);
             secrets(&view, chain, result);
-            if at == view.head.map(|head| head.sequence) {
-                kept = fingerprint(&view).ok();
+            let snapshot = folded.snapshot.map(|snapshot| (snapshot, folded.at_snapshot));
+            for (holds, words) in state.check_derived(entries, snapshot, folded.index) {
+                result.add(if holds { Finding::Ok } else { Finding::Failed }, words);
             }
-            derived(state, entries, snapshot.map(|snapshot| (snapshot, kept)), result).await;
+            match state.remarks().await {
+                Err(diagnostic) => result.fail(None, diagnostic),
+                Ok(remarks) => remarks.into_iter().for_each(|remark| result.add(Finding::Remark, remark)),
+            }
         }
     }
 }
@@ -255,25 +284,5 @@ fn collect_secrets(value: &Value, within_secret: bool, texts: &mut BTreeSet<Stri
             fields.values().for_each(|field| collect_secrets(field, secret, texts));
         }
         _ => {}
-    }
-}
-
-async fn derived(
-    state: &State,
-    entries: &[Entry],
-    snapshot: Option<(crate::state::contract::Snapshot, Option<Digest>)>,
-    result: &mut Verification,
-) {
-    match state.check_derived(entries, snapshot).await {
-        Err(diagnostic) => result.fail(None, diagnostic),
-        Ok(facts) => {
-            for (holds, words) in facts {
-                result.add(if holds { Finding::Ok } else { Finding::Failed }, words);
-            }
-        }
-    }
-    match state.remarks().await {
-        Err(diagnostic) => result.fail(None, diagnostic),
-        Ok(remarks) => remarks.into_iter().for_each(|remark| result.add(Finding::Remark, remark)),
     }
 }

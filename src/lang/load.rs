@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::program::{OtherStack, StackOutput};
@@ -74,17 +75,21 @@ pub fn load_with(sources: Sources, files: Texts, schemas: Arc<Schemas>, finder: 
     load_parsed(sources, files, schemas, finder, &mut Anew)
 }
 
-/// From a source to its tree: each time anew, or kept from before.
+/// From sources to their trees: each time anew, or kept from before.
 pub(super) trait Parse {
-    fn parse(&mut self, id: SourceId, source: &Source) -> (Arc<tree::File>, Vec<Diagnostic>);
+    /// A tree with what is wrong with it for each of the sources, in their order.
+    fn parse(&mut self, sources: &[(SourceId, &Source)]) -> Vec<(Arc<tree::File>, Vec<Diagnostic>)>;
 }
 
 struct Anew;
 
 impl Parse for Anew {
-    fn parse(&mut self, id: SourceId, source: &Source) -> (Arc<tree::File>, Vec<Diagnostic>) {
-        let parsed = syntax::parse(id, &source.text);
-        (Arc::new(parsed.file), parsed.diagnostics)
+    fn parse(&mut self, sources: &[(SourceId, &Source)]) -> Vec<(Arc<tree::File>, Vec<Diagnostic>)> {
+        let parse = |(id, source): &(SourceId, &Source)| {
+            let parsed = syntax::parse(*id, &source.text);
+            (Arc::new(parsed.file), parsed.diagnostics)
+        };
+        sources.par_iter().map(parse).collect()
     }
 }
 
@@ -97,8 +102,13 @@ pub(super) fn load_parsed(
     parser: &mut dyn Parse,
 ) -> Checked {
     let mut diagnostics = Vec::new();
+    // All at once: the library is as much as a program of 1,000 lines.
     let library = stdlib::add(&mut sources);
-    let library = library.into_iter().map(|id| parse(parser, &sources, id, &mut diagnostics)).collect();
+    let files = add_files(&mut sources, files);
+    let all: Vec<SourceId> = library.iter().chain(&files).copied().collect();
+    let mut parsed = parse_all(parser, &sources, &all).into_iter();
+    let library = parsed.by_ref().take(library.len()).map(|it| kept(it, &mut diagnostics)).collect();
+    let files = parsed.map(|it| kept(it, &mut diagnostics)).collect();
     let own = finder.own();
     let mut loader = Loader {
         parser,
@@ -112,16 +122,23 @@ pub(super) fn load_parsed(
         path: vec![(own.clone(), Span::ENGINE)],
         circles: Vec::new(),
     };
-    let root = loader.unit(own, files, diagnostics);
+    let root = loader.unit_of_files(own, files, diagnostics);
     let Loader { sources, directories, mut units, links, circles, .. } = loader;
     units[root].diagnostics.extend(circles);
     let all = All { sources: Arc::new(sources), schemas, library, directories, links };
     all.check(units, root)
 }
 
-fn parse(parser: &mut dyn Parse, sources: &Sources, id: SourceId, diagnostics: &mut Vec<Diagnostic>) -> Arc<tree::File> {
-    let source = sources.get(id).expect("the source was just added");
-    let (file, said) = parser.parse(id, source);
+fn add_files(sources: &mut Sources, texts: Texts) -> Vec<SourceId> {
+    texts.into_iter().map(|(name, text)| sources.add(name, text, Origin::File)).collect()
+}
+
+fn parse_all(parser: &mut dyn Parse, sources: &Sources, ids: &[SourceId]) -> Vec<(Arc<tree::File>, Vec<Diagnostic>)> {
+    let texts: Vec<_> = ids.iter().map(|id| (*id, sources.get(*id).expect("the source was just added"))).collect();
+    parser.parse(&texts)
+}
+
+fn kept((file, said): (Arc<tree::File>, Vec<Diagnostic>), diagnostics: &mut Vec<Diagnostic>) -> Arc<tree::File> {
     diagnostics.extend(said);
     file
 }
@@ -176,6 +193,11 @@ impl Loader<'_> {
     /// Parses a stack and all that it imports; gives its place.
     fn unit(&mut self, home: Name, texts: Texts, mut diagnostics: Vec<Diagnostic>) -> usize {
         let files = self.parse_all(texts, &mut diagnostics);
+        self.unit_of_files(home, files, diagnostics)
+    }
+
+    /// As [`Loader::unit`], of files that were parsed.
+    fn unit_of_files(&mut self, home: Name, files: Vec<Arc<tree::File>>, mut diagnostics: Vec<Diagnostic>) -> usize {
         let mut stacks = Vec::new();
         let uses = self.follow(&home, &files, Some(&mut stacks), &mut diagnostics);
         self.units.push(Unit { files, uses, stacks, diagnostics });
@@ -184,8 +206,8 @@ impl Loader<'_> {
     }
 
     fn parse_all(&mut self, texts: Texts, diagnostics: &mut Vec<Diagnostic>) -> Vec<Arc<tree::File>> {
-        let ids: Vec<_> = texts.into_iter().map(|(name, text)| self.sources.add(name, text, Origin::File)).collect();
-        ids.into_iter().map(|id| parse(self.parser, &self.sources, id, diagnostics)).collect()
+        let ids = add_files(&mut self.sources, texts);
+        parse_all(self.parser, &self.sources, &ids).into_iter().map(|it| kept(it, diagnostics)).collect()
     }
 
     /// Reads what files import; gives the directories of definitions among it.

@@ -104,7 +104,13 @@ struct Kept {
 }
 
 impl Parse for Kept {
-    fn parse(&mut self, id: SourceId, source: &Source) -> (Arc<tree::File>, Vec<Diagnostic>) {
+    fn parse(&mut self, sources: &[(SourceId, &Source)]) -> Vec<(Arc<tree::File>, Vec<Diagnostic>)> {
+        sources.iter().map(|(id, source)| self.parse_one(*id, source)).collect()
+    }
+}
+
+impl Kept {
+    fn parse_one(&mut self, id: SourceId, source: &Source) -> (Arc<tree::File>, Vec<Diagnostic>) {
         self.used.insert(source.name.clone());
         match self.documents.get_mut(&source.name).filter(|(document, _)| document.source() == id) {
             Some((document, file)) => {
@@ -122,9 +128,7 @@ impl Parse for Kept {
             }
         }
     }
-}
 
-impl Kept {
     fn forget_unused(&mut self) {
         let used = std::mem::take(&mut self.used);
         self.documents.retain(|name, _| used.contains(name));

@@ -128,6 +128,8 @@ pub async fn verify(settings: &Settings, named: Option<&str>, request: &VerifyRe
     let store = entries.first().map(|entry| entry.header.store);
     let trust = trust(settings, request, store)?;
     let verification = audit::verify_read(&state, &entries, damage, &trust).await;
+    // Nobody waits for so many pieces to be freed.
+    rayon::spawn(move || drop(entries));
     let published = publish(settings, request, &environment, store, &verification)?;
     let head = verification.head.map(audit::written);
     Ok(Verified { environment, verification, head, published })

@@ -404,11 +404,12 @@ impl State {
 
     /// Whether the derived files say what the log says: facts for people, and whether each is as it should be. `snapshot` is
     /// compared with the fingerprint of the log's fold up to its place.
-    pub async fn check_derived(
+    pub fn check_derived(
         &self,
         entries: &[Entry],
         snapshot: Option<(Snapshot, Option<Digest>)>,
-    ) -> Result<Vec<(bool, String)>, Box<Diagnostic>> {
+        index: Option<bool>,
+    ) -> Vec<(bool, String)> {
         let mut facts = Vec::new();
         if let Some((snapshot, folded)) = snapshot {
             let at = snapshot.head.sequence;
@@ -418,11 +419,16 @@ impl State {
             let words = if equal { "is the fold of the log" } else { "is not the fold of the log: `stackwright state rebuild`" };
             facts.push((equal, format!("snapshot of entry {at} {words}")));
         }
-        if let Some(agrees) = self.shared.store.derived().and_then(|dir| view::index::agrees(&dir, entries)) {
+        if let Some(agrees) = index {
             let words = if agrees { "agrees with the log" } else { "does not agree with the log: `stackwright state rebuild`" };
             facts.push((agrees, format!("index {words}")));
         }
-        Ok(facts)
+        facts
+    }
+
+    /// Whether the index agrees with all entries of the log; `None` where there is none.
+    pub fn index_agrees(&self, entries: &[Entry]) -> Option<bool> {
+        view::index::agrees(&self.shared.store.derived()?, entries)
     }
 
     /// Facts about the health of the store that are no errors.

@@ -54,7 +54,7 @@ fn once(context: &Context<'_>, args: &CheckArgs) -> Result<(Exit, Arc<Sources>),
     let after = if args.watch { After::GoesOn } else { After::Ends };
     let report = ops::check::check(context.settings, context.global.env.as_deref(), after)?;
     let output = context.output;
-    let document = json::diagnostics(&report.diagnostics, &report.sources);
+    let document = || json::diagnostics(&report.diagnostics, &report.sources);
     match args.format {
         CheckFormat::Github => output.raw(&annotations(&report.diagnostics, &report.sources)),
         CheckFormat::Sarif => {
@@ -64,10 +64,11 @@ fn once(context: &Context<'_>, args: &CheckArgs) -> Result<(Exit, Arc<Sources>),
         CheckFormat::Json if !output.json => {
             output.raw(&format!(
                 "{}\n",
-                serde_json::to_string_pretty(&json::SchemaFirst(&document)).expect("documents have text keys")
+                serde_json::to_string_pretty(&json::SchemaFirst(&document())).expect("documents have text keys")
             ));
         }
-        _ => output.document(&document)?,
+        _ if output.wants_document() => output.document(&document())?,
+        _ => {}
     }
     if !report.diagnostics.is_empty() && args.format == CheckFormat::Text && !output.json {
         output.diagnostics(&report.diagnostics, &report.sources);

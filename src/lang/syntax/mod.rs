@@ -30,7 +30,7 @@ use scan::Chunk;
 pub const FILE_MAX: usize = 16 << 20;
 
 /// From this size on, chunks are parsed in parallel, in batches of about this size.
-const BATCH: usize = 128 << 10;
+const BATCH: usize = 64 << 10;
 
 /// Chunks that are nested deeper than this are parsed on a large stack. pest itself guards none: the scan has refused what is
 /// deeper than [`scan::NESTING_MAX`], for which this one suffices.
@@ -49,6 +49,11 @@ pub struct Parsed {
 ///
 /// A byte order mark is skipped; CRLF is a newline, and CR alone is refused. Linear in the length of the text, whatever it holds.
 pub fn parse(source: SourceId, text: &str) -> Parsed {
+    parse_by(source, text, BATCH)
+}
+
+/// As [`parse`], in batches of about so many bytes, beside each other.
+fn parse_by(source: SourceId, text: &str, batch: usize) -> Parsed {
     let start = if text.starts_with('\u{feff}') { 3 } else { 0 };
     if let Some(refused) = refuse(source, text) {
         let span = Span::new(source, start, text.len().min(u32::MAX as usize));
@@ -56,7 +61,7 @@ pub fn parse(source: SourceId, text: &str) -> Parsed {
         return Parsed { file: tree::File { items: vec![item], span }, diagnostics: vec![refused] };
     }
     let chunks = scan::split(text, start..text.len());
-    let batches = batches(&chunks);
+    let batches = batches(&chunks, batch);
     let mut parts: Vec<(Vec<tree::Item>, Vec<Diagnostic>)> = match &batches[..] {
         [one] => vec![parse_batch(source, text, one)],
         many => many.par_iter().map(|batch| parse_batch(source, text, batch)).collect(),
@@ -127,12 +132,12 @@ fn refuse(source: SourceId, text: &str) -> Option<Diagnostic> {
     )
 }
 
-fn batches(chunks: &[Chunk]) -> Vec<&[Chunk]> {
+fn batches(chunks: &[Chunk], most: usize) -> Vec<&[Chunk]> {
     let mut batches = Vec::new();
     let (mut from, mut size) = (0, 0);
     for (index, chunk) in chunks.iter().enumerate() {
         size += chunk.range.len();
-        if size >= BATCH {
+        if size >= most {
             batches.push(&chunks[from..=index]);
             (from, size) = (index + 1, 0);
         }

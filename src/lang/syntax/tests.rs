@@ -216,6 +216,28 @@ fn splitting_agrees_with_the_grammar() {
     }
 }
 
+/// Parsed in one go, and each chunk on whichever thread is free.
+fn the_same_in_parallel(name: &str, text: &str) {
+    let (whole, apart) = (parse_by(SourceId(0), text, usize::MAX), parse_by(SourceId(0), text, 1));
+    assert_eq!(whole.diagnostics, apart.diagnostics, "{name}");
+    assert_eq!(format!("{:?}", whole.file), format!("{:?}", apart.file), "{name}");
+}
+
+#[test]
+fn threads_make_no_difference() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut errors = 0;
+    for folder in ["lang", "lang/syntax", "lang/syntax/errors", "lang/check", "fuzz/parser", "fuzz/checker"] {
+        for entry in std::fs::read_dir(root.join(folder)).expect("the fixtures are there").flatten() {
+            // What is no text is for others.
+            let Ok(text) = std::fs::read_to_string(entry.path()) else { continue };
+            the_same_in_parallel(&entry.path().display().to_string(), &text);
+            errors += parsed(&text).diagnostics.len();
+        }
+    }
+    assert!(errors > 100, "there are {errors} errors in the fixtures");
+}
+
 #[test]
 fn a_bad_item_leaves_the_others_and_says_how_it_began() {
     let parsed = parsed("let a = 1\nservice api { port = = }\noutput url: = 3\nlet b = 2\n");
@@ -263,6 +285,7 @@ fn changed_fixtures_never_panic() {
         }
         let changed: String = chars.into_iter().collect();
         let parsed = in_time(name, &changed);
+        the_same_in_parallel(name, &changed);
         for (span, _) in parsed.diagnostics.iter().flat_map(|it| &it.labels) {
             assert!(changed.get(span.start as usize..span.end as usize).is_some(), "{span:?} is no place in\n{changed}");
         }

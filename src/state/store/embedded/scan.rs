@@ -77,8 +77,13 @@ fn scan_once(dir: &Path, from: Sequence, kept: &mut Vec<Entry>) -> Result<Option
     let wanted = segments.partition_point(|(first, _)| *first <= from).saturating_sub(1);
     let mut reader = Reader { head: &head, from, store: head.store, at: None, entries: kept, proved: false };
     let mut end = None;
-    for (nth, (first, path)) in segments.iter().enumerate().skip(wanted) {
-        end = Some(reader.segment(*first, path, nth + 1 == segments.len())?);
+    let asked = &segments[wanted..];
+    // Some at a time, so that what was read lies beside what was made of it for a few of them only.
+    for (nth, some) in asked.chunks(AT_ONCE).enumerate() {
+        let read: Vec<_> = some.par_iter().map(|(_, path)| Segment::read(path, &head)).collect();
+        for (at, ((first, path), segment)) in some.iter().zip(read).enumerate() {
+            end = Some(reader.segment(*first, path, segment?, nth * AT_ONCE + at + 1 == asked.len())?);
+        }
     }
     let (length, torn) = end.expect("there is a segment");
     let at = reader.at.expect("a segment was read");
@@ -106,14 +111,79 @@ struct Reader<'h> {
     proved: bool,
 }
 
-impl Reader<'_> {
-    /// Reads one segment; gives the offset behind its last whole frame, and how many torn bytes follow.
-    fn segment(&mut self, first: Sequence, path: &Path, is_last: bool) -> Result<(u64, u64), StoreError> {
+/// So many segments are read beside each other.
+const AT_ONCE: usize = 16;
+
+/// What one segment holds, whatever stands before it.
+struct Segment {
+    header: SegmentHeader,
+    /// Of each whole frame its end and its entries, up to the first that does not follow.
+    frames: Vec<(Head, Vec<Entry>)>,
+    /// What is wrong with the frame after them.
+    broken: Option<StoreError>,
+    /// Behind the last whole frame.
+    offset: usize,
+    rest: usize,
+    /// In the rest there is another whole frame.
+    goes_on: bool,
+}
+
+impl Segment {
+    fn read(path: &Path, head: &HeadRecord) -> Result<Segment, StoreError> {
         let bytes = std::fs::read(path).map_err(|error| unavailable("read", path, &error))?;
         let header = SegmentHeader::parse(&bytes).ok_or_else(|| damaged_at(path, 0, "the header cannot be read"))?;
         if header.format.major > FORMAT.major {
-            return Err(newer(self.head, header.format));
+            return Err(newer(head, header.format));
         }
+        let mut offset = segment::HEADER;
+        let mut frames = Vec::new();
+        while let Some((frame, length)) = bytes.get(offset..).and_then(Frame::parse) {
+            frames.push((offset, frame));
+            offset += length;
+        }
+        let rest = &bytes[offset..];
+        let (whole, broken) = match header.first.checked_sub(1) {
+            Some(before) => unpacked(&frames, Head { sequence: before, hash: header.previous }, path, head),
+            None => (Vec::new(), None),
+        };
+        Ok(Segment { header, frames: whole, broken, offset, rest: rest.len(), goes_on: segment::has_later_frame(rest) })
+    }
+}
+
+/// Each frame names the hash that it leads to, so that all of a segment are unpacked and checked at once.
+fn unpacked(
+    frames: &[(usize, Frame<'_>)],
+    begin: Head,
+    path: &Path,
+    head: &HeadRecord,
+) -> (Vec<(Head, Vec<Entry>)>, Option<StoreError>) {
+    let places = frames.iter().map(|(_, frame)| Head { sequence: frame.last(), hash: frame.hash });
+    let before: Vec<Head> = std::iter::once(begin).chain(places).collect();
+    let read: Vec<Option<Vec<Entry>>> = frames
+        .par_iter()
+        .zip(&before)
+        .map(|((_, frame), at)| {
+            let readable = frame.format.major <= FORMAT.major && frame.first == at.sequence.checked_add(1)?;
+            readable.then(|| frame.entries(head.store, at.hash))?
+        })
+        .collect();
+    let mut whole = Vec::with_capacity(frames.len());
+    for (((offset, frame), entries), end) in frames.iter().zip(read).zip(&before[1..]) {
+        if frame.format.major > FORMAT.major {
+            return (whole, Some(newer(head, frame.format)));
+        }
+        match entries {
+            Some(entries) => whole.push((*end, entries)),
+            None => return (whole, Some(damaged_at(path, *offset, "the hash chain is broken here"))),
+        }
+    }
+    (whole, None)
+}
+
+impl Reader<'_> {
+    /// Takes one segment in; gives the offset behind its last whole frame, and how many torn bytes follow.
+    fn segment(&mut self, first: Sequence, path: &Path, segment: Segment, is_last: bool) -> Result<(u64, u64), StoreError> {
+        let header = segment.header;
         let follows = self.at.is_none_or(|at| at.sequence + 1 == first && at.hash == header.previous);
         let begins = first > 1 || header.previous == Head::NONE;
         if header.first != first || header.store != self.store || !follows || !begins {
@@ -121,55 +191,29 @@ impl Reader<'_> {
         }
         self.at = Some(Head { sequence: first - 1, hash: header.previous });
         self.prove(first - 1, header.previous);
-        let mut offset = segment::HEADER;
-        let mut frames = Vec::new();
-        while let Some((frame, length)) = bytes.get(offset..).and_then(Frame::parse) {
-            frames.push((offset, frame));
-            offset += length;
+        for (end, entries) in segment.frames {
+            self.frame(end, entries);
         }
-        self.frames(&frames, path)?;
-        let rest = &bytes[offset..];
+        if let Some(error) = segment.broken {
+            return Err(error);
+        }
         let vouched = self.head.head.is_some_and(|said| self.at.is_some_and(|at| at.sequence < said.sequence));
-        if !rest.is_empty() && (!is_last || vouched || segment::has_later_frame(rest)) {
-            return Err(damaged_at(path, offset, "the bytes do not agree with their checksum"));
+        if segment.rest > 0 && (!is_last || vouched || segment.goes_on) {
+            return Err(damaged_at(path, segment.offset, "the bytes do not agree with their checksum"));
         }
-        if offset == segment::HEADER {
-            return Err(damaged_at(path, offset, "there is no whole entry in it"));
+        if segment.offset == segment::HEADER {
+            return Err(damaged_at(path, segment.offset, "there is no whole entry in it"));
         }
-        Ok((offset as u64, rest.len() as u64))
+        Ok((segment.offset as u64, segment.rest as u64))
     }
 
-    /// Each frame names the hash that it leads to, so that all of a segment are unpacked and checked at once.
-    fn frames(&mut self, frames: &[(usize, Frame<'_>)], path: &Path) -> Result<(), StoreError> {
-        let begin = self.at.expect("a segment begins with its place");
-        let places = frames.iter().map(|(_, frame)| Head { sequence: frame.last(), hash: frame.hash });
-        let before: Vec<Head> = std::iter::once(begin).chain(places).collect();
-        let store = self.store;
-        let read: Vec<Option<Vec<Entry>>> = frames
-            .par_iter()
-            .zip(&before)
-            .map(|((_, frame), at)| {
-                let readable = frame.format.major <= FORMAT.major && frame.first == at.sequence.checked_add(1)?;
-                readable.then(|| frame.entries(store, at.hash))?
-            })
-            .collect();
-        for ((offset, frame), entries) in frames.iter().zip(read) {
-            if frame.format.major > FORMAT.major {
-                return Err(newer(self.head, frame.format));
-            }
-            let entries = entries.ok_or_else(|| damaged_at(path, *offset, "the hash chain is broken here"))?;
-            self.frame(frame, entries);
-        }
-        Ok(())
-    }
-
-    fn frame(&mut self, frame: &Frame<'_>, entries: Vec<Entry>) {
+    fn frame(&mut self, end: Head, entries: Vec<Entry>) {
         for entry in &entries {
             if self.head.head.is_some_and(|said| said.sequence == entry.header.sequence) {
                 self.prove(entry.header.sequence, entry.hash());
             }
         }
-        self.at = Some(Head { sequence: frame.last(), hash: frame.hash });
+        self.at = Some(end);
         self.entries.extend(entries.into_iter().filter(|entry| entry.header.sequence >= self.from));
     }
 
