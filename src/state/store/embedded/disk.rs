@@ -10,6 +10,42 @@ pub use super::faults::Faults;
 use super::scan::{unavailable, words};
 use crate::state::contract::StoreError;
 
+/// What is made whole, under another name first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Made {
+    Head,
+    Segment,
+    Snapshot,
+}
+
+/// Every sync that a log on disk makes, by what it makes sure of. `power` leaves out each of them in turn, and has to miss it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sync {
+    /// The bytes of an append, before anybody hears of it.
+    Append,
+    /// The head where a run begins or ends: from then on the other copy is written.
+    Head,
+    /// What another process appended and may not have lived to sync: what follows must not stand on it.
+    LeftAppend,
+    /// The copy of the head that it wrote last: the other one is written next.
+    LeftHead,
+    /// The name of the last segment, which it may just have made.
+    LeftName,
+    /// The directory of the log, which may just have taken the place of another.
+    LeftExchange,
+    /// Names of directories above a new log, counted upwards, whose maker may have died.
+    LeftDirectory(u8),
+    NewDirectory,
+    /// The bytes of what is made, before it gets its name.
+    Bytes(Made),
+    /// Its name.
+    Name(Made),
+    /// The name of a log that was put in the place of another.
+    Exchanged,
+    /// The name under which the other one is kept.
+    Aside,
+}
+
 #[derive(Clone, Default)]
 pub struct Disk {
     #[cfg(test)]
@@ -32,6 +68,20 @@ impl Disk {
         Ok(())
     }
 
+    /// Does a sync, unless a test leaves it out; a disk that is watched needs none.
+    fn confirm(&self, what: Sync, sync: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
+        #[cfg(test)]
+        match self.faults.confirms(what)? {
+            Some(kept) => return Ok(kept),
+            None => return sync().map(|()| true),
+        }
+        #[cfg(not(test))]
+        {
+            let _ = what;
+            sync().map(|()| true)
+        }
+    }
+
     /// Makes a directory and those above it that are missing, each with its name on the disk.
     pub fn create_dirs(&self, dir: &Path) -> io::Result<()> {
         let missing: Vec<&Path> = dir.ancestors().take_while(|it| !it.as_os_str().is_empty() && !it.exists()).collect();
@@ -42,7 +92,7 @@ impl Disk {
                 made => made?,
             }
             done!(self, made_dir(dir));
-            self.sync_dir(parent_of(dir))?;
+            self.sync_dir(parent_of(dir), Sync::NewDirectory)?;
         }
         Ok(())
     }
@@ -88,17 +138,19 @@ impl Disk {
         Ok(())
     }
 
-    pub fn sync(&self, file: &File) -> io::Result<()> {
+    pub fn sync(&self, file: &File, what: Sync) -> io::Result<()> {
         self.point()?;
-        file.sync_data()?;
-        done!(self, synced(file));
+        if self.confirm(what, || file.sync_data())? {
+            done!(self, synced(file));
+        }
         Ok(())
     }
 
-    pub fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+    pub fn sync_dir(&self, dir: &Path, what: Sync) -> io::Result<()> {
         self.point()?;
-        File::open(dir)?.sync_all()?;
-        done!(self, synced_dir(dir));
+        if self.confirm(what, || File::open(dir)?.sync_all())? {
+            done!(self, synced_dir(dir));
+        }
         Ok(())
     }
 
@@ -110,7 +162,7 @@ impl Disk {
     }
 
     /// A file that is there with all its bytes, or not at all.
-    pub fn make(&self, dir: &Path, path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
+    pub fn make(&self, what: Made, dir: &Path, path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
         let fresh = path.with_extension("new");
         let made = self.create(&fresh).and_then(|file| self.write_at(&file, bytes, 0).map(|()| file));
         let file = made.map_err(|error| {
@@ -119,22 +171,22 @@ impl Disk {
             }
             unavailable("write", path, &error)
         })?;
-        self.sync(&file).map_err(|error| unconfirmed(&fresh, &error))?;
+        self.sync(&file, Sync::Bytes(what)).map_err(|error| unconfirmed(&fresh, &error))?;
         self.rename(&fresh, path).map_err(|error| unavailable("write", path, &error))?;
-        self.sync_dir(dir).map_err(|error| unconfirmed(dir, &error))?;
+        // A snapshot whose name is lost is made again; it must only not be torn.
+        if what != Made::Snapshot {
+            self.sync_dir(dir, Sync::Name(what)).map_err(|error| unconfirmed(dir, &error))?;
+        }
         Ok(file)
     }
 
-    /// Makes sure of the names that lead to a directory: whoever made it may have died before. Directories that this process may not
-    /// even look into were not made by us.
-    pub fn sync_names(&self, dir: &Path) -> Result<(), StoreError> {
-        for dir in dir.ancestors().take(4).filter(|it| !it.as_os_str().is_empty()) {
-            match self.sync_dir(dir) {
-                Err(error) if error.kind() != io::ErrorKind::PermissionDenied => return Err(unconfirmed(dir, &error)),
-                _ => {}
-            }
+    /// Makes sure of the names in a directory that somebody else may have written before he died. One that this process may not even
+    /// look into was not written by us.
+    pub fn sync_left(&self, dir: &Path, what: Sync) -> Result<(), StoreError> {
+        match self.sync_dir(if dir.as_os_str().is_empty() { Path::new(".") } else { dir }, what) {
+            Err(error) if error.kind() != io::ErrorKind::PermissionDenied => Err(unconfirmed(dir, &error)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -7,6 +7,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
+use super::disk::Sync;
+
 /// A file, whatever it is called.
 pub type FileId = u64;
 
@@ -20,6 +22,8 @@ pub enum Done {
     Synced(FileId),
     SyncedDir(PathBuf),
     Renamed(PathBuf, PathBuf),
+    /// Two directories changed places.
+    Exchanged(PathBuf, PathBuf),
 }
 
 /// How an operation fails.
@@ -49,6 +53,9 @@ struct Inner {
     files: BTreeMap<u64, FileId>,
     next_file: FileId,
     watched: bool,
+    left_out: Option<Sync>,
+    /// The process is killed at the sync after so many.
+    dies_at_sync: Option<u64>,
     done: Vec<Done>,
 }
 
@@ -63,9 +70,16 @@ impl Faults {
         (inner.fault, inner.left, inner.met) = (Some(fault), operations, false);
     }
 
+    /// The process is killed when it comes to the sync after so many.
+    pub fn die_at_sync(&self, syncs: u64) {
+        let mut inner = self.lock();
+        (inner.dies_at_sync, inner.met) = (Some(syncs), false);
+    }
+
     /// The disk is well again.
     pub fn heal(&self) {
-        self.lock().fault = None;
+        let mut inner = self.lock();
+        (inner.fault, inner.dies_at_sync) = (None, None);
     }
 
     /// Whether the fault was met.
@@ -96,7 +110,25 @@ impl Faults {
         half.then(|| &bytes[..bytes.len() / 2])
     }
 
-    /// Writes down from now on what is done.
+    /// This sync is not made from now on, and nobody notices.
+    pub fn leave_out(&self, sync: Option<Sync>) {
+        self.lock().left_out = sync;
+    }
+
+    /// Whether a sync counts; `None` where the real disk has to be asked.
+    ///
+    /// Errors: the process is killed at it.
+    pub fn confirms(&self, sync: Sync) -> io::Result<Option<bool>> {
+        let mut inner = self.lock();
+        if inner.dies_at_sync == Some(0) {
+            (inner.dies_at_sync, inner.fault, inner.left, inner.met) = (None, Some(Fault::Kill), 0, true);
+            return Err(io::Error::other("killed"));
+        }
+        inner.dies_at_sync = inner.dies_at_sync.map(|left| left - 1);
+        Ok(if inner.left_out == Some(sync) { Some(false) } else { inner.watched.then_some(true) })
+    }
+
+    /// Writes down from now on what is done. The real disk is not asked to be sure of anything: what it holds is not looked at.
     pub fn watch(&self) {
         self.lock().watched = true;
     }
@@ -147,11 +179,19 @@ impl Faults {
     pub fn renamed(&self, from: &Path, to: &Path) {
         self.note(|_| Done::Renamed(from.to_owned(), to.to_owned()));
     }
+
+    pub fn exchanged(&self, one: &Path, other: &Path) {
+        self.note(|_| Done::Exchanged(one.to_owned(), other.to_owned()));
+    }
 }
 
 impl Inner {
-    fn id(&self, file: &File) -> FileId {
-        *self.files.get(&inode(file)).expect("whoever writes to a file has made it while it was watched")
+    fn id(&mut self, file: &File) -> FileId {
+        let next = &mut self.next_file;
+        *self.files.entry(inode(file)).or_insert_with(|| {
+            *next += 1;
+            *next
+        })
     }
 }
 

@@ -34,7 +34,7 @@ use std::sync::{Mutex, mpsc};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::disk::Disk;
+use self::disk::{Disk, Made};
 use self::replace::{Replacement, replace, salvage};
 use self::scan::{scan, scan_until_damage, unavailable};
 use self::writer::Writer;
@@ -154,7 +154,7 @@ impl Store for Embedded {
     }
 
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
-        self.disk.make(&self.dir, &self.dir.join("snapshot"), &snapshot_bytes(&snapshot)).map(drop)
+        self.disk.make(Made::Snapshot, &self.dir, &self.dir.join("snapshot"), &snapshot_bytes(&snapshot)).map(drop)
     }
 
     async fn fill(&self, entries: Vec<Entry>) -> Result<Head, StoreError> {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::disk::{Disk, unconfirmed};
+use super::disk::{Disk, Made, Sync, unconfirmed};
 use super::head::{self, HeadFile};
 use super::scan::{scan, segments_of, unavailable};
 use super::segment::{self, Frame, SegmentHeader};
@@ -40,7 +40,9 @@ pub fn replace(disk: &Disk, dir: &Path, segment_max: u64, new: &Replacement<'_>)
         Ok(kept) => Ok(kept.then_some(aside)),
         Err(error) => {
             // Only what is ours and was never the log: `exchange` fails before it has exchanged, or does not fail.
-            let _ = std::fs::remove_dir_all(&aside);
+            if disk.point().is_ok() {
+                let _ = std::fs::remove_dir_all(&aside);
+            }
             Err(error)
         }
     }
@@ -58,7 +60,7 @@ fn make(disk: &Disk, place: &Path, segment_max: u64, new: &Replacement<'_>) -> R
         head = Some(writer.append(head, batch)?);
     }
     if let Some(snapshot) = new.snapshot {
-        disk.make(place, &place.join("snapshot"), &snapshot_bytes(snapshot))?;
+        disk.make(Made::Snapshot, place, &place.join("snapshot"), &snapshot_bytes(snapshot))?;
     }
     match scan(place, 1)? {
         Some(found) if found.entries == new.entries => Ok(()),
@@ -82,8 +84,8 @@ fn exchange(disk: &Disk, dir: &Path, fresh: &Path, over_another: bool) -> Result
     // The lock belongs to the old directory; whoever waits for it finds another log when it has it, and looks again.
     disk.exchange(fresh, dir).map_err(|error| unavailable("replace", dir, &error))?;
     let root = dir.parent().expect("it was looked at");
-    for parent in [root, &root.join(".aside")] {
-        disk.sync_dir(parent).map_err(|error| unconfirmed(parent, &error))?;
+    for (parent, what) in [(root, Sync::Exchanged), (&root.join(".aside"), Sync::Aside)] {
+        disk.sync_dir(parent, what).map_err(|error| unconfirmed(parent, &error))?;
     }
     if over_another && holds_anything(fresh) {
         return Ok(true);
@@ -165,7 +167,10 @@ impl Disk {
                 self.exchange_in_steps(one, other)
             }
             done => done.map_err(io::Error::from),
-        }
+        }?;
+        #[cfg(test)]
+        self.faults.exchanged(one, other);
+        Ok(())
     }
 
     /// In three renames, with a mark by which [`interrupted`] knows that a crash came between them.
@@ -173,11 +178,11 @@ impl Disk {
         let root = other.parent().unwrap_or(Path::new("."));
         let (mark, between) = (mark(other), one.with_extension("between"));
         File::create(&mark)?.sync_all()?;
-        self.sync_dir(root)?;
+        File::open(root)?.sync_all()?;
         std::fs::rename(other, &between)?;
         std::fs::rename(one, other)?;
         std::fs::rename(&between, one)?;
-        self.sync_dir(root)?;
+        File::open(root)?.sync_all()?;
         std::fs::remove_file(&mark)
     }
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::disk::{Disk, unconfirmed};
+use super::disk::{Disk, Made, Sync, unconfirmed};
 use super::head::{self, HeadRecord};
 use super::scan::{Scan, scan, segment_path, unavailable};
 use super::segment::{self, SegmentHeader};
@@ -24,6 +24,9 @@ pub const SEGMENT: u64 = 1 << 20;
 /// How long an append waits for the lock, which others hold for the time of one append.
 const LOCK_WAIT: Duration = Duration::from_secs(10);
 
+/// How many directories above a log may be ours: `.stackwright/state/ENVIRONMENT`, and the one in which that lies.
+const LEVELS: usize = 3;
+
 pub struct Writer {
     dir: PathBuf,
     disk: Disk,
@@ -31,8 +34,8 @@ pub struct Writer {
     tail: Option<Tail>,
     /// The disk did not confirm a write: nothing is written any more.
     broken: Option<StoreError>,
-    /// The names that lead to the log are on the disk.
-    names_synced: bool,
+    /// The segment, by its inode, that is known to have its name on the disk, and its directory too.
+    named: Option<u64>,
 }
 
 /// Where the log ends, as this process left it.
@@ -49,7 +52,7 @@ struct Tail {
 
 impl Writer {
     pub fn new(dir: PathBuf, disk: Disk, segment_max: u64) -> Writer {
-        Writer { dir, disk, segment_max, tail: None, broken: None, names_synced: false }
+        Writer { dir, disk, segment_max, tail: None, broken: None, named: None }
     }
 
     pub fn append(&mut self, expected: Option<Head>, entries: &[Entry]) -> Result<Head, StoreError> {
@@ -100,19 +103,16 @@ impl Writer {
             cut.map_err(|error| unavailable("cut a torn write from", &last, &error))?;
         }
         // Whoever wrote this may have been killed before it was synced, and what is written now must not stand on it unsynced.
-        self.disk.sync(&segment).map_err(|error| unconfirmed(&last, &error))?;
-        self.disk.sync(&head_file).map_err(|error| unconfirmed(&head_path, &error))?;
-        self.sync_names()?;
+        self.disk.sync(&segment, Sync::LeftAppend).map_err(|error| unconfirmed(&last, &error))?;
+        self.disk.sync(&head_file, Sync::LeftHead).map_err(|error| unconfirmed(&head_path, &error))?;
+        let inode = inode(&segment);
+        if self.named.is_none() || self.named != inode {
+            self.disk.sync_left(&self.dir, Sync::LeftName)?;
+            self.disk.sync_left(self.dir.parent().unwrap_or(Path::new(".")), Sync::LeftExchange)?;
+            self.named = inode;
+        }
         let slot = 1 - head_slot;
         self.tail = Some(Tail { path: last, segment, length, head_file, head, slot, end });
-        Ok(())
-    }
-
-    fn sync_names(&mut self) -> Result<(), StoreError> {
-        if !self.names_synced {
-            self.disk.sync_names(&self.dir)?;
-            self.names_synced = true;
-        }
         Ok(())
     }
 
@@ -123,7 +123,7 @@ impl Writer {
             let _ = self.disk.set_length(&tail.segment, tail.length);
             return Err(unavailable("write to", &tail.path, &error));
         }
-        if let Err(error) = self.disk.sync(&tail.segment) {
+        if let Err(error) = self.disk.sync(&tail.segment, Sync::Append) {
             // It may be in memory and not on the disk: whoever comes next must not take it for durable.
             let _ = self.disk.set_length(&tail.segment, tail.length);
             return Err(unconfirmed(&tail.path, &error));
@@ -136,14 +136,18 @@ impl Writer {
         let tail = self.tail.as_mut().expect("the log has a tail");
         (tail.path, tail.segment) = make_segment(&self.disk, &self.dir, entries, frame)?;
         tail.length = (segment::HEADER + frame.len()) as u64;
+        self.named = inode(&tail.segment);
         tail.advance(&self.disk, entries, &self.dir)
     }
 
     fn create(&mut self, entries: &[Entry], frame: &[u8]) -> Result<Head, StoreError> {
         let store = entries[0].header.store;
-        self.sync_names()?;
+        // Whoever made the directories may have died before their names were synced.
+        for (level, dir) in (1u8..).zip(self.dir.ancestors().skip(1).take(LEVELS)) {
+            self.disk.sync_left(dir, Sync::LeftDirectory(level))?;
+        }
         let head_path = self.dir.join("head");
-        self.disk.make(&self.dir, &head_path, &head::first(store))?;
+        self.disk.make(Made::Head, &self.dir, &head_path, &head::first(store))?;
         let (path, segment) = make_segment(&self.disk, &self.dir, entries, frame)?;
         let head = HeadRecord {
             format: FORMAT,
@@ -156,6 +160,7 @@ impl Writer {
         let length = (segment::HEADER + frame.len()) as u64;
         let end = Head { sequence: 0, hash: Head::NONE };
         let mut tail = Tail { path, segment, length, head_file: self.disk.open(&head_path)?, head, slot: 0, end };
+        self.named = inode(&tail.segment);
         let result = tail.advance(&self.disk, entries, &self.dir);
         self.tail = Some(tail);
         result
@@ -188,18 +193,22 @@ impl Tail {
         let written = head::write(disk, &self.head_file, self.slot, &self.head);
         let is_turn = |entry: &Entry| matches!(&*entry.header.kind, "genesis" | "lease" | "release" | "revision");
         if written.is_ok() && entries.iter().any(is_turn) {
-            disk.sync(&self.head_file).map_err(|error| unconfirmed(&dir.join("head"), &error))?;
+            disk.sync(&self.head_file, Sync::Head).map_err(|error| unconfirmed(&dir.join("head"), &error))?;
             self.slot = 1 - self.slot;
         }
         Ok(self.end)
     }
 }
 
+fn inode(file: &File) -> Option<u64> {
+    file.metadata().ok().map(|it| it.ino())
+}
+
 fn make_segment(disk: &Disk, dir: &Path, entries: &[Entry], frame: &[u8]) -> Result<(PathBuf, File), StoreError> {
     let first = &entries[0].header;
     let header = SegmentHeader { format: FORMAT, store: first.store, first: first.sequence, previous: first.previous };
     let path = segment_path(dir, first.sequence);
-    let file = disk.make(dir, &path, &[&header.bytes(), frame].concat())?;
+    let file = disk.make(Made::Segment, dir, &path, &[&header.bytes(), frame].concat())?;
     Ok((path, file))
 }
 
