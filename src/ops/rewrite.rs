@@ -10,8 +10,9 @@ use super::settings::Settings;
 use super::signing;
 use super::stored::{self, Stored};
 use crate::apply::Journal;
-use crate::model::{Address, Code, Diagnostic, Record, RecordEdge};
-use crate::state::{RecordWrite, Revision, RunHeader, RunResult, State, Write};
+use crate::model::{Address, Code, Diagnostic, Fields, ProviderName, Record, RecordEdge, Value};
+use crate::state::log::ProviderSettings;
+use crate::state::{Body, RecordWrite, Revision, RunHeader, RunResult, State, View, Write};
 
 /// What was written.
 pub struct Rewritten {
@@ -121,7 +122,7 @@ pub async fn rewrap(settings: &Settings, named: Option<&str>, reason: &str) -> R
     }
     let holds = |record: &Record| {
         let fields = record.inputs.values().chain(record.computed.values());
-        fields.chain(&record.replace_on).any(crate::model::Value::has_secret)
+        fields.chain(&record.replace_on).any(Value::has_secret)
     };
     // All addresses are leased, so that nothing is sealed under the former key meanwhile.
     let all: BTreeSet<Address> =
@@ -133,6 +134,15 @@ pub async fn rewrap(settings: &Settings, named: Option<&str>, reason: &str) -> R
     // What is derived from the log held the former ciphertext.
     stored.state.rebuild().await?;
     Ok(Rewritten { stack: stored.stack, environment: stored.environment, done, revision })
+}
+
+/// Settings of provider instances that hold secrets, to be written once more.
+fn sealed_settings(view: &View) -> Vec<Body> {
+    let secret = view.providers.iter().filter(|(_, settings)| settings.values().any(Value::has_secret));
+    let again = |(name, settings): (&ProviderName, &Arc<Fields>)| {
+        Body::Provider(ProviderSettings { name: name.clone(), settings: Fields::clone(settings) })
+    };
+    secret.map(again).collect()
 }
 
 /// How many records an entry holds where they have nothing to do with one another.
@@ -170,13 +180,14 @@ async fn write(
     signing::ready(settings, state)?;
     let run = state.begin(header).await?;
     let outputs = run.view().outputs.clone();
-    let journal = Journal::new(run, settings.world.clone());
+    let journal = Journal::new(run.clone(), settings.world.clone());
     let record = |writes| Write { action: action.into(), writes, causes: BTreeMap::new(), reason: Some(reason.to_owned()) };
     match action {
         "rewrap" => {
             for writes in writes.chunks(BATCH) {
                 journal.record(record(writes.to_vec())).await?;
             }
+            run.append(sealed_settings(&run.view())).await?;
         }
         _ => drop(journal.record(record(writes)).await?),
     }

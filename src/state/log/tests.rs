@@ -15,7 +15,7 @@ use crate::audit::{Trust, verify_log};
 use crate::model::desired::EdgeReason;
 use crate::model::value::Network;
 use crate::model::verdict::{Level, PolicyResult};
-use crate::model::{Data, Digest, RecordEdge, RecordId, Value};
+use crate::model::{Data, Digest, ProviderName, RecordEdge, RecordId, Value};
 use crate::state::State;
 use crate::state::log::key::{Holder, KeyChange, Wrap};
 use crate::state::sign::SigningKey;
@@ -162,10 +162,32 @@ async fn everything(state: &mut State) {
     state.refresh().await.expect("read");
 }
 
+/// How providers are reached, and a secret that a run opens: kinds that came after `v1-signed`.
+async fn providers(state: &mut State) {
+    let run = state.begin(header(&[])).await.expect("a run");
+    let settings = fields(&[("org", Value::text("acme")), ("token", Value::text("correct horse battery").secret())]);
+    let provider = |name: &str, settings| Body::Provider(ProviderSettings { name: ProviderName::parse(name), settings });
+    let revealed = Revealed {
+        place: "shop.stack:39:20".into(),
+        reason: "the old importer takes no file".into(),
+        instance: Some(address("service.api")),
+        who: "ci".into(),
+    };
+    let bodies = vec![
+        provider("fly", settings.clone()),
+        provider("fly.eu", fields(&[("org", Value::text("acme-eu")), ("token", settings["token"].clone())])),
+        Body::Reveal(revealed),
+    ];
+    run.append(bodies).await.expect("entries");
+    run.finish(revision()).await.expect("the run ends");
+    state.refresh().await.expect("read");
+}
+
 #[tokio::test]
 async fn every_kind_of_entry_has_its_bytes() {
     let mut state = State::memory("production", &still());
     everything(&mut state).await;
+    providers(&mut state).await;
     let entries = state.entries().await.expect("entries");
     let mut shown = String::new();
     for entry in &entries {
@@ -179,7 +201,7 @@ async fn every_kind_of_entry_has_its_bytes() {
         let _ = writeln!(shown, "  {body}\n  {}", entry.hash());
     }
     let kinds: std::collections::BTreeSet<_> = entries.iter().map(|entry| entry.header.kind.as_str()).collect();
-    assert_eq!(kinds.len(), 18, "{kinds:?}");
+    assert_eq!(kinds.len(), 20, "{kinds:?}");
     let path = fixture("log.txt");
     if accepting() {
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
@@ -221,24 +243,34 @@ fn copied(from: &Path, to: &Path) {
     }
 }
 
-/// `v1` was written before revisions were signed, `v1-signed` by the version that signs them; each holds every kind of entry of its
+/// `v1` was written before revisions were signed, `v1-signed` by the version that signs them, `v1-providers` by the one that keeps how
+/// providers are reached; each holds every kind of entry of its
 /// time. They open, verify, and are written on; a state that is written anew is missing here first.
 #[tokio::test]
 async fn states_of_past_versions_open_verify_and_go_on() {
-    let signed = fixture("v1-signed");
-    if accepting() && !signed.exists() {
-        let mut state = State::open_local(&signed, "production", &still()).await.expect("a state");
+    let latest = fixture("v1-providers");
+    if accepting() && !latest.exists() {
+        let mut state = State::open_local(&latest, "production", &still()).await.expect("a state");
         everything(&mut state).await;
+        providers(&mut state).await;
         for derived in ["index", "snapshot", "runs", "append.lock"] {
-            let path = signed.join("production").join(derived);
+            let path = latest.join("production").join(derived);
             let _ = std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path));
         }
     }
-    for (name, revisions, signatures) in [("v1", 1, "not signed"), ("v1-signed", 2, "1 signature by 1 known key (ci)")] {
+    let all = [
+        ("v1", 1, "not signed", 0),
+        ("v1-signed", 2, "1 signature by 1 known key (ci)", 0),
+        ("v1-providers", 3, "2 signatures by 1 known key (ci)", 2),
+    ];
+    for (name, revisions, signatures, reached) in all {
         let dir = tempfile::tempdir().expect("a directory");
         copied(&fixture(name), dir.path());
         let mut state = State::open_local(dir.path(), "production", &World::real()).await.expect("it opens");
-        assert_eq!(state.view().revision, revisions, "{name}");
+        assert_eq!((state.view().revision, state.view().providers.len()), (revisions, reached), "{name}");
+        for settings in state.view().providers.values() {
+            assert_eq!(settings["token"], Value::text("correct horse battery"), "{name}: it opens with its key");
+        }
         let before = state.entries().await.expect("entries");
         let verified = verify_log(&state, &Trust::default()).await;
         assert!(verified.holds(), "{name}: {:?}", verified.checks);

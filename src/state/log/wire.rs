@@ -303,8 +303,12 @@ struct RawTakeover<'b> {
     who: Option<Cow<'b, str>>,
 }
 
-/// Secrets in the settings of a provider are sealed for their own place.
-const OF_PROVIDER: Context<'static> = Context { record: RecordId([0; 16]), kind: "provider", part: "settings" };
+/// Secrets in the settings of a provider are sealed for its own name: one cannot be put in the place of another.
+fn of_provider(name: &str) -> Context<'static> {
+    let digest = Digest::of(name.as_bytes());
+    let record = RecordId(digest.0[..16].try_into().expect("a digest is longer"));
+    Context { record, kind: "provider", part: "settings" }
+}
 
 pub(in crate::state) fn write_provider(
     object: &mut Object<'_>,
@@ -312,8 +316,9 @@ pub(in crate::state) fn write_provider(
     settings: &Fields,
     sealer: &dyn Sealer,
 ) -> Result<(), WireError> {
-    object.text("name", &name.to_string());
-    Wire::sealed(sealer).write_fields(object.key("settings"), OF_PROVIDER, settings)
+    let name = name.to_string();
+    object.text("name", &name);
+    Wire::sealed(sealer).write_fields(object.key("settings"), of_provider(&name), settings)
 }
 
 #[derive(Deserialize)]
@@ -328,7 +333,7 @@ pub(in crate::state) fn read_provider(
     raw: RawProvider<'_>,
     reading: &mut Reading<'_>,
 ) -> Result<(ProviderName, Fields), WireError> {
-    let settings = reading.whole(OF_PROVIDER, raw.settings.get(), |read| read.fields())?;
+    let settings = reading.whole(of_provider(&raw.name), raw.settings.get(), |read| read.fields())?;
     Ok((ProviderName::parse(&raw.name), settings))
 }
 

@@ -9,6 +9,7 @@ use super::{create, done, fields, header, intent, revision};
 use crate::model::{Code, Diagnostic, Digest, Value};
 use crate::state::contract::{Entry, FORMAT, Header};
 use crate::state::keys::{Holder, Identity, KEY_FILE, KeyRequest, KeySources, with_passphrase};
+use crate::state::log::ProviderSettings;
 use crate::state::log::key::{KeyChange, KeyId, Wrap};
 use crate::state::{Body, State};
 use crate::world::World;
@@ -98,6 +99,43 @@ async fn who_is_removed_reads_what_was_and_nothing_of_what_comes() {
     // Those who may open it say so by name, and those who may no longer are former.
     assert_eq!(state.key_book().holders.keys().collect::<Vec<_>>(), ["ada"]);
     assert_eq!(state.key_book().former.len(), 1);
+}
+
+#[tokio::test]
+async fn who_is_removed_cannot_open_settings_of_a_provider_that_are_written_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (ada, ben) = (Identity::generate(), Identity::generate());
+    let mut state = open_with(dir.path(), &[]).await.expect("a state");
+    let settings = fields(&[("org", Value::text("acme")), ("token", Value::text("a token of acme's").secret())]);
+    let name = crate::model::ProviderName::parse("fly.eu");
+    let provider = || Body::Provider(ProviderSettings { name: name.clone(), settings: settings.clone() });
+    let write = async |state: &mut State| {
+        let run = state.begin(header(&[])).await.expect("a run");
+        run.append(vec![provider()]).await.expect("an entry");
+        run.finish(revision()).await.expect("the run ends");
+        state.refresh().await.expect("read");
+    };
+    write(&mut state).await;
+    for (who, identity) in [("ada", &ada), ("ben", &ben)] {
+        change(&mut state, KeyRequest::Add(holder(who, identity))).await;
+    }
+    let changed = change(&mut state, KeyRequest::Remove("ben".into())).await;
+    lose_file(dir.path());
+    let token = |state: &State| state.view().providers[&name]["token"].as_text().map(str::to_owned);
+    let as_ben = open_as(dir.path(), &ben).await.expect("what was sealed before still opens");
+    assert_eq!(token(&as_ben).as_deref(), Some("a token of acme's"));
+    let mut as_ada = open_as(dir.path(), &ada).await.expect("it opens");
+    write(&mut as_ada).await;
+    let error = open_as(dir.path(), &ben).await.err().expect("what is written again does not");
+    assert!(error.message.contains(&changed.current.to_string()), "{}", error.message);
+    assert_eq!(token(&open_as(dir.path(), &ada).await.expect("it opens")).as_deref(), Some("a token of acme's"));
+    // A program that names another instance by those settings does not make them that instance's.
+    let entries = as_ada.entries().await.expect("entries");
+    let mut exchanged = entries.clone();
+    let at = exchanged.iter().rposition(|it| it.header.kind == "provider").expect("an entry");
+    let body = String::from_utf8_lossy(&exchanged[at].body).replace("fly.eu", "fly.us");
+    exchanged[at].body = body.into_bytes().into();
+    assert!(as_ada.replay(&exchanged, |_, _, _| {}).is_err(), "sealed for another name");
 }
 
 #[tokio::test]
