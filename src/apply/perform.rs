@@ -18,6 +18,7 @@ use crate::model::{Code, Diagnostic, Fields, Kind};
 use crate::providers::contract::{Call, CallAction, CallError, Connection};
 use crate::state::{Intent, IntentCall, OperationId, Outcome, OutcomeResult, RecordWrite, Write};
 use crate::world::World;
+use crate::world::guards::{self, Guard};
 
 /// How long one step may be asked to come back later before it gives up.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -135,10 +136,16 @@ impl Performer {
         lane.gate.pass().await;
         let started = self.world.clock.elapsed();
         let id = self.journal.operation();
-        self.journal.open(intent(id, operation, ids_before)).await.map_err(Trouble::NotBegun)?;
+        let mut intent = Some(intent(id, operation, ids_before));
+        if let Some(intent) = intent.take_if(|_| guards::stands(Guard::IntentFirst)) {
+            self.journal.open(intent).await.map_err(Trouble::NotBegun)?;
+        }
         // Counted from before the intent was sent: whoever recovers counts from when it is seen, which is later.
         let deadline = started + operation.not_after;
         let settled = self.call_until_settled(step, lane, operation, (id, &call(id, operation)), deadline).await?;
+        if let Some(late) = intent {
+            self.journal.open(late).await.map_err(Trouble::NotBegun)?;
+        }
         let took = self.world.clock.elapsed().saturating_sub(started);
         match settled {
             Settled::Done(answer) => {

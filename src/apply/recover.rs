@@ -16,6 +16,7 @@ use crate::model::{Address, DesiredProvider, Diagnostic, Fields, Kind, Record, S
 use crate::providers::contract::{Answer, Call, CallAction, CallError, Connection};
 use crate::state::{Intent, IntentCall, OpenIntent, RecordWrite, Settled, Settlement};
 use crate::world::World;
+use crate::world::guards::{self, Guard};
 
 /// How often a platform is asked before what it does not answer is left open.
 const LOOKS: u32 = 4;
@@ -127,6 +128,9 @@ impl Task {
     /// Looks once it is certain what there is to see. A dead process that sent its call once has left nothing under way where that
     /// is seen to be done.
     async fn find_out(&self, kind: &Arc<Kind>, connection: &dyn Connection) -> Looked {
+        if !guards::stands(Guard::Find) {
+            return Looked::NotDone;
+        }
         let leaving = self.leaves_until.saturating_sub(self.world.clock.elapsed());
         let wait = leaving + connection.delays().settle(kind.recovery);
         if self.open.writer_gone && self.open.repeated == 0 && !wait.is_zero() {

@@ -26,6 +26,7 @@ use super::{Held, Shared, view, words};
 use crate::model::wire::{Reading, Wire};
 use crate::model::{Address, Diagnostic, Digest, Name};
 use crate::world::World;
+use crate::world::guards::{self, Guard};
 
 /// How many entries are always folded, rather than derived from. A larger state allows half as many as it has records.
 const TAIL: u64 = 256;
@@ -211,7 +212,8 @@ impl Inner {
 
     /// As far as it has read.
     fn holds(&self, ledger: &Ledger) -> bool {
-        !ledger.over && ledger.view.active.get(&self.number).is_some_and(|active| active.epoch == self.epoch)
+        let fenced = guards::stands(Guard::Fence);
+        !ledger.over && (!fenced || ledger.view.active.get(&self.number).is_some_and(|active| active.epoch == self.epoch))
     }
 
     async fn append_to(&self, ledger: &mut Ledger, bodies: Vec<Body>) -> Result<Vec<Sequence>, Box<Diagnostic>> {
@@ -226,7 +228,8 @@ impl Inner {
             let mut bodies: Vec<Body> = bodies.iter().map(number_them).collect();
             let asked = bodies.len();
             shared.agree(&ledger.view, &mut bodies);
-            if let Some(why) = bodies.iter().find_map(|body| ledger.view.refuses(*number, body)) {
+            let refused = || bodies.iter().find_map(|body| ledger.view.refuses(*number, body));
+            if let Some(why) = guards::stands(Guard::Fence).then(refused).flatten() {
                 return Err(words::store(&StoreError::Misuse(why)));
             }
             let writer = Writer { run: *number, epoch: *epoch, time_ms, key: *key };

@@ -8,6 +8,7 @@ use super::contract::{Liveness, Sequence};
 use super::holder::Life;
 use super::log::OperationId;
 use super::view::{ActiveRun, OpenIntent, View};
+use crate::world::guards::{self, Guard};
 
 /// How long a run holds its addresses after its last entry, on a store that cannot tell whether it lives.
 pub const LEASE: Duration = Duration::from_secs(60);
@@ -79,7 +80,7 @@ impl Watch {
 
     /// Until when, by this process's clock, a byte of an open call may still leave.
     pub fn leaves_until(&self, open: &OpenIntent, now: Duration) -> Duration {
-        match open.writer_gone {
+        match open.writer_gone || !guards::stands(Guard::WriterMayLive) {
             true => Duration::ZERO,
             false => self.open.get(&open.intent.operation).copied().unwrap_or(now) + open.intent.not_after,
         }

@@ -1,6 +1,7 @@
 //! Time and chance behind small traits, so that everything above can be run in a simulated world. Only this room calls the
 //! clock, the random source and the timers of the system.
 
+pub mod guards;
 mod simulated;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests read their settings from variables")]

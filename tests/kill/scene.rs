@@ -96,6 +96,10 @@ impl Scene {
         Scene { dir, clouds, url }
     }
 
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("-C").arg(self.dir.path()).args(arguments).arg(format!("--sim={}", self.url));

@@ -1,9 +1,9 @@
 //! Chance that a seed decides, and the moment at which a process dies.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use stackwright::world::Random;
+use stackwright::world::{Clock, Random};
 use tokio::sync::watch;
 
 /// A stream of its own for each part of a life, so that one that draws more does not change what the others meet.
@@ -56,19 +56,58 @@ impl Random for Chance {
 }
 
 /// Counts the places at which a process touches the world, and kills it at one of them: whoever comes to that place never leaves it.
+/// Or stops it there: nothing of it goes on until it is let on, and then everything as if no time had passed.
 pub struct Fuse {
     left: Mutex<Option<u64>>,
     blown: watch::Sender<bool>,
+    clock: Arc<dyn Clock>,
+    stops: Mutex<Option<(u64, Duration)>>,
+    stopped_until: Mutex<Duration>,
 }
 
 impl Fuse {
-    /// `None` burns for ever.
-    pub fn after(touches: Option<u64>) -> Fuse {
-        Fuse { left: Mutex::new(touches), blown: watch::channel(false).0 }
+    /// Kills after so many touches, and stops after so many for so long; `None` does not.
+    pub fn new(dies_after: Option<u64>, stops: Option<(u64, Duration)>, clock: Arc<dyn Clock>) -> Fuse {
+        Fuse {
+            left: Mutex::new(dies_after),
+            blown: watch::channel(false).0,
+            clock,
+            stops: Mutex::new(stops),
+            stopped_until: Mutex::default(),
+        }
+    }
+
+    /// Waits while the process is stopped.
+    pub async fn runs(&self) {
+        loop {
+            let until = *self.stopped_until.lock().expect("nothing panics while it holds this");
+            let rest = until.saturating_sub(self.clock.elapsed());
+            if rest.is_zero() {
+                return;
+            }
+            self.clock.sleep(rest).await;
+        }
+    }
+
+    /// Whether it was stopped at some time.
+    pub fn was_stopped(&self) -> bool {
+        !self.stopped_until.lock().expect("nothing panics while it holds this").is_zero()
     }
 
     /// Comes to such a place.
     pub async fn touch(&self) {
+        {
+            let mut stops = self.stops.lock().expect("nothing panics while it holds this");
+            match &mut *stops {
+                Some((0, long)) => {
+                    *self.stopped_until.lock().expect("nothing panics while it holds this") = self.clock.elapsed() + *long;
+                    *stops = None;
+                }
+                Some((more, _)) => *more -= 1,
+                None => {}
+            }
+        }
+        self.runs().await;
         let blows = {
             let mut left = self.left.lock().expect("nothing panics while it holds this");
             match &mut *left {

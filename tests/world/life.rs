@@ -21,7 +21,7 @@ use stackwright::providers::registry;
 use stackwright::state::State;
 use stackwright::state::contract::Store;
 use stackwright::state::store::memory::Memory;
-use stackwright::world::{Clock, SimulatedClock, World};
+use stackwright::world::{Clock, SimulatedClock, World, guards};
 use tokio::sync::{mpsc, watch};
 
 use crate::chance::{Chance, Fuse};
@@ -45,7 +45,11 @@ pub struct Lived {
     pub crashes: u32,
     pub settled: u32,
     /// Questions that only a person can decide, and one did as the help says.
-    pub answered: u32,
+    pub questions: Vec<String>,
+    /// Processes that were stopped for a while and came back to life.
+    pub stopped: u32,
+    /// What befell requests and appends, by its name.
+    pub faults: BTreeMap<&'static str, u64>,
     pub requests: usize,
     pub entries: usize,
     /// For whoever looks into a failure.
@@ -56,6 +60,7 @@ pub struct Lived {
 struct Wall {
     clock: Arc<SimulatedClock>,
     ahead_ms: AtomicI64,
+    fuse: Arc<Fuse>,
 }
 
 #[async_trait]
@@ -69,7 +74,9 @@ impl Clock for Wall {
     }
 
     async fn sleep(&self, span: Duration) {
-        self.clock.sleep(span).await
+        self.clock.sleep(span).await;
+        // A timer of a process that is stopped is heard of once it goes on.
+        self.fuse.runs().await
     }
 }
 
@@ -90,11 +97,19 @@ pub fn apply_all(texts: &[String]) -> (usize, usize) {
 
 /// Lives it to the end.
 pub fn live(seed: u64, without: Without) -> Lived {
+    match without {
+        Without::Guard(guard) => guards::without(guard, || live_so(seed, without)),
+        _ => live_so(seed, without),
+    }
+}
+
+fn live_so(seed: u64, without: Without) -> Lived {
     let (_, clock) = World::simulated(BEGINNING, &seed.to_be_bytes());
     let life = Life::new(seed, clock.clone(), without);
     let over = clock.run(life.run());
     let mut lived = life.lived.lock().expect("nothing panics while it holds this").clone();
     lived.violations.extend(life.net.ledger.violations());
+    lived.faults = life.net.faults();
     if over.is_err() {
         lived.violations.push("everything waits, and nobody sleeps".into());
     }
@@ -119,6 +134,8 @@ struct Errand {
     rotates: bool,
     begins: Duration,
     dies_after: Option<u64>,
+    /// After how many touches it is stopped, and for how long.
+    stops: Option<(u64, Duration)>,
     signal: Option<(Duration, Stop)>,
     jump_ms: i64,
     lock_wait: Duration,
@@ -134,6 +151,7 @@ impl Errand {
             rotates: false,
             begins: Duration::from_secs(1),
             dies_after: None,
+            stops: None,
             signal: None,
             jump_ms: 0,
             lock_wait: Duration::from_secs(200),
@@ -233,10 +251,16 @@ impl Life {
                 rotates: chance.hits(100),
                 begins: chance.within(Duration::from_secs(if number == 0 { 0 } else { 40 })),
                 dies_after: chance.hits(500).then(|| chance.below(*chance.pick(&[20, 60, 200]))),
+                stops: chance.hits(250).then(|| {
+                    (
+                        chance.below(*chance.pick(&[20, 60, 200])),
+                        Duration::from_secs(chance.between(5, *chance.pick(&[30, 150, 400]))),
+                    )
+                }),
                 signal: chance
                     .hits(150)
                     .then(|| (chance.within(Duration::from_secs(20)), *chance.pick(&[Stop::Finish, Stop::Finish, Stop::Leave]))),
-                lock_wait: Duration::from_secs(*chance.pick(&[0, 0, 30, 100])),
+                lock_wait: Duration::from_secs(*chance.pick(&[0, 0, 30, 100, 300])),
                 cut: chance.hits(150).then(|| (chance.within(Duration::from_secs(30)), chance.within(Duration::from_secs(150)))),
                 jump_ms: if chance.hits(200) { chance.below(7_200_000) as i64 - 3_600_000 } else { 0 },
             })
@@ -260,8 +284,8 @@ impl Life {
     async fn process(&self, errand: Errand) -> Ended {
         let number = self.processes.fetch_add(1, Ordering::Relaxed);
         self.clock.sleep(errand.begins).await;
-        let fuse = Arc::new(Fuse::after(errand.dies_after));
-        let wall = Arc::new(Wall { clock: self.clock.clone(), ahead_ms: AtomicI64::new(0) });
+        let fuse = Arc::new(Fuse::new(errand.dies_after, errand.stops, self.clock.clone()));
+        let wall = Arc::new(Wall { clock: self.clock.clone(), ahead_ms: AtomicI64::new(0), fuse: fuse.clone() });
         let random = Arc::new(Chance::of(self.seed, &format!("process {number}")));
         let world = World { clock: wall.clone(), random };
         let (sender, stop) = watch::channel(Stop::No);
@@ -287,9 +311,11 @@ impl Life {
             Ended::Died => "died".to_owned(),
             Ended::Over { complete, empty, words } => format!("ended, complete {complete}, empty {empty} {words}"),
         };
-        self.tell(format!("process {number} {words}"));
+        let stopped = fuse.was_stopped();
+        self.tell(format!("process {number} {}{words}", if stopped { "was stopped for a while, " } else { "" }));
         let mut lived = self.lived.lock().expect("nothing panics while it holds this");
         lived.applies += 1;
+        lived.stopped += u32::from(stopped);
         lived.crashes += u32::from(matches!(ended, Ended::Died));
         ended
     }
@@ -390,7 +416,7 @@ impl Life {
             if turn == 4 {
                 let Some(decided) = self.decided(&text, &last) else { break };
                 self.tell(format!("a person decides: {last}"));
-                self.lived.lock().expect("nothing panics while it holds this").answered += 1;
+                self.lived.lock().expect("nothing panics while it holds this").questions.push(last.clone());
                 text = decided;
             }
         }

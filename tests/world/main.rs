@@ -10,11 +10,13 @@ mod net;
 mod program;
 mod store;
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use life::{Lived, apply_all, live};
 use net::Without;
+use stackwright::world::guards::Guard;
 
 const FEW: u64 = 30;
 
@@ -62,15 +64,23 @@ fn nothing_is_lost_doubled_or_forgotten() {
     let seconds = begun.elapsed().as_secs_f64();
     let sum = |of: fn(&Lived) -> u64| lived.iter().map(|(_, it)| of(it)).sum::<u64>();
     println!(
-        "{count} lives in {seconds:.1} s, {:.1} a second: {} applies, {} killed, {} calls settled by recovery, {} questions decided by a person, {} requests, {} entries",
+        "{count} lives in {seconds:.1} s, {:.1} a second: {} applies, {} killed, {} stopped for a while, {} calls settled by recovery, {} requests, {} entries",
         count as f64 / seconds,
         sum(|it| it.applies.into()),
         sum(|it| it.crashes.into()),
+        sum(|it| it.stopped.into()),
         sum(|it| it.settled.into()),
-        sum(|it| it.answered.into()),
         sum(|it| it.requests as u64),
         sum(|it| it.entries as u64),
     );
+    let mut faults = BTreeMap::<&str, u64>::new();
+    for (what, times) in lived.iter().flat_map(|(_, life)| &life.faults) {
+        *faults.entry(what).or_default() += times;
+    }
+    println!("{}", faults.iter().map(|(what, times)| format!("{times} {what}")).collect::<Vec<_>>().join(", "));
+    for (seed, life) in &lived {
+        life.questions.iter().for_each(|asked| println!("life {seed} was decided by a person: {asked}"));
+    }
     let failed: Vec<&(u64, Lived)> = lived.iter().filter(|(_, it)| !it.violations.is_empty()).collect();
     for (seed, life) in failed.iter().take(if count == 1 { 1 } else { 40 }) {
         if count == 1 {
@@ -94,25 +104,40 @@ fn a_seed_lived_twice_gives_the_same_bytes() {
 
 /// What keeps the laws, by what is taken away: each is missed by some life, so that the lives prove something. With the life that
 /// missed it first.
-const GUARDS: [(Without, u64, &str); 4] = [
-    (Without::SettleTime, 29, "\"not found\" counts only after the settle time, and nothing else is done to an object before"),
+const GUARDS: [(Without, u64, &str); 12] = [
+    (Without::SettleTime, 23, "\"not found\" counts only after the settle time, and nothing else is done to an object before"),
     (Without::Marks, 3, "what a lost call made is found by its token"),
-    (Without::IdempotentDelete, 119, "deleting what is gone is done"),
-    (Without::DurableIntent, 2, "no call leaves before its intent is durable"),
+    (Without::IdempotentDelete, 17, "deleting what is gone is done"),
+    (Without::DurableIntent, 2, "what is said to be durable is"),
+    (Without::Token, 1, "a call says whose it is"),
+    (Without::Answer, 7, "no outcome before the answer"),
+    (Without::Guard(Guard::IntentFirst), 1, "no call leaves before its intent is durable"),
+    (Without::Guard(Guard::Fence), 3, "who has lost its lease writes no more"),
+    (Without::Guard(Guard::AttemptFirst), 201, "that a call is sent again is written down first"),
+    (Without::Guard(Guard::Find), 3, "recovery looks before it says that nothing happened"),
+    (Without::Guard(Guard::WriterMayLive), 1, "recovery waits for who may still be sending"),
+    (Without::Guard(Guard::Outlast), 1, "nothing is said of a call while one of its attempts may arrive"),
 ];
 
 #[test]
 fn a_guard_that_is_taken_away_is_missed() {
-    for (without, seed, guard) in GUARDS {
+    let mut unmissed = Vec::new();
+    // The engine's own guards stand in an optimised program.
+    let takes = |without: &Without| cfg!(debug_assertions) || !matches!(without, Without::Guard(_));
+    for (without, seed, guard) in GUARDS.into_iter().filter(|(without, ..)| takes(without)) {
         // A change of the engine, or of the lives, may make it another one.
         let others = (0..40).map(|at| 1 + 8 * at..9 + 8 * at);
         let missed = std::iter::once(seed..seed + 1).chain(others).find_map(|seeds| {
             let lived = live_all(seeds, without);
             lived.into_iter().find(|(_, life)| !life.violations.is_empty())
         });
-        let (seed, life) = missed.unwrap_or_else(|| panic!("nothing misses this: {guard}"));
+        let Some((seed, life)) = missed else {
+            unmissed.push(guard);
+            continue;
+        };
         println!("without {without:?}, life {seed}: {}", life.violations[0].lines().next().unwrap_or_default());
     }
+    assert!(unmissed.is_empty(), "no life misses this: {unmissed:?}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use stackwright::providers::contract::{Cloud, Delays, Effect, SendError, Transpo
 use stackwright::providers::registry;
 use stackwright::state::contract::Entry;
 use stackwright::world::Clock;
+use stackwright::world::guards::Guard;
 use tokio::sync::oneshot;
 
 use crate::chance::{Chance, Fuse};
@@ -45,6 +46,12 @@ pub enum Without {
     IdempotentDelete,
     /// What is said to be durable is not.
     DurableIntent,
+    /// Calls do not say whose they are.
+    Token,
+    /// A deletion is called done before the platform has answered.
+    Answer,
+    /// What the engine does itself.
+    Guard(Guard),
 }
 
 pub struct Net {
@@ -66,6 +73,7 @@ struct Inner {
     made: BTreeMap<(String, String), u32>,
     journal: Vec<String>,
     weather: Weather,
+    faults: BTreeMap<&'static str, u64>,
 }
 
 /// What becomes of one request.
@@ -98,6 +106,39 @@ enum Answer {
     Nothing,
 }
 
+impl Fate {
+    /// What is wrong with it.
+    fn words(&self) -> Vec<&'static str> {
+        let mut all = Vec::new();
+        if self.refused_connection {
+            all.push("connections refused");
+        }
+        match self.instead {
+            Some((429, _)) => all.push("throttled"),
+            Some(_) => all.push("5xx before the effect"),
+            None => {}
+        }
+        match self.after {
+            Answer::Whole => {}
+            Answer::Status(_) => all.push("5xx after the effect"),
+            Answer::Half | Answer::Page => all.push("answers that are none"),
+            Answer::Nothing => all.push("answers lost"),
+        }
+        match self.breaks {
+            _ if self.lost => all.push("requests lost"),
+            Some(_) => all.push("late after a broken connection"),
+            None => {}
+        }
+        if self.again {
+            all.push("delivered twice");
+        }
+        if !self.stale.is_zero() {
+            all.push("listings of before");
+        }
+        all
+    }
+}
+
 impl Net {
     pub fn new(clock: Arc<dyn Clock>, start: jiff::Timestamp, chance: Chance, ledger: Arc<Ledger>, without: Without) -> Net {
         let clouds = registry::all().iter().filter_map(|it| Some((it.schema().name.to_string(), it.cloud()?))).collect();
@@ -108,6 +149,7 @@ impl Net {
             made: BTreeMap::new(),
             journal: Vec::new(),
             weather: Weather::default(),
+            faults: BTreeMap::new(),
         };
         Net { clock, start, chance, ledger, without, inner: Mutex::new(inner) }
     }
@@ -122,6 +164,15 @@ impl Net {
 
     pub fn journal(&self) -> Vec<String> {
         self.lock().journal.clone()
+    }
+
+    /// What befell requests and appends so far.
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        self.lock().faults.clone()
+    }
+
+    pub fn befalls(&self, what: &'static str) {
+        *self.lock().faults.entry(what).or_default() += 1;
     }
 
     /// Kind, id, and the token that made it.
@@ -205,6 +256,10 @@ impl Net {
         fate: Fate,
         answered: oneshot::Sender<Result<Response<Bytes>, SendError>>,
     ) {
+        let mut answered = Some(answered);
+        if self.without == Without::Answer && request.method() == http::Method::DELETE {
+            let _ = answered.take().expect("nobody has answered").send(Ok(Response::new(Bytes::from_static(b"{}"))));
+        }
         self.clock.sleep(fate.arrives).await;
         if fate.lost {
             // Nobody says so: the client finds out by its own clock, or by its connection.
@@ -225,7 +280,7 @@ impl Net {
             (None, Answer::Half | Answer::Nothing) => Err(SendError::Unknown("the connection ended".into())),
         };
         self.clock.sleep(fate.returns).await;
-        let _ = answered.send(reply);
+        answered.map(|answered| answered.send(reply));
     }
 
     fn answer(&self, request: &Request<Bytes>, stale: Duration) -> Response<Bytes> {
@@ -308,12 +363,22 @@ pub struct Line {
 #[async_trait]
 impl Transport for Line {
     async fn send(&self, mut request: Request<Bytes>, deadline: Duration) -> Result<Response<Bytes>, SendError> {
+        let begun = self.net.clock.elapsed();
         self.fuse.touch().await;
-        if self.net.without == Without::Marks {
-            strip(&mut request);
+        // A client that was stopped finds its time over before it writes.
+        let spent = self.net.clock.elapsed() - begun;
+        if spent >= deadline {
+            return Err(SendError::Unknown("no answer came in time".into()));
+        }
+        let deadline = deadline - spent;
+        match self.net.without {
+            Without::Marks => strip(&mut request),
+            Without::Token => drop(request.headers_mut().remove("idempotency-key")),
+            _ => {}
         }
         self.net.departs(&request);
         let fate = self.net.fate(&request, deadline);
+        fate.words().into_iter().for_each(|words| self.net.befalls(words));
         if fate.refused_connection {
             self.net.clock.sleep(fate.returns).await;
             return Err(SendError::NotSent("connection refused".into()));

@@ -51,6 +51,9 @@ impl Reached {
         let away = fails > 0 && disk.clock.elapsed().as_millis() < u128::from(disk.away_until.load(Ordering::Relaxed));
         let now = disk.clock.elapsed();
         let is_cut = self.cut.0 <= now && now < self.cut.1;
+        if away || (disk.shared && is_cut) {
+            disk.net.befalls("store out of reach");
+        }
         if disk.shared && (away || is_cut) {
             return Err(StoreError::Unreachable { place: "memory".into(), why: "it is cut off".into() });
         }
@@ -59,6 +62,15 @@ impl Reached {
         }
         Ok(())
     }
+}
+
+fn disk_says(disk: &Disk, kept: bool) {
+    disk.net.befalls(match (disk.shared, kept) {
+        (true, true) => "appends made and not answered",
+        (true, false) => "appends lost",
+        (false, true) => "appends made and not confirmed",
+        (false, false) => "appends not made",
+    });
 }
 
 #[async_trait]
@@ -89,6 +101,9 @@ impl Store for Reached {
             // It may die between the write and what it learns of it.
             self.fuse.touch().await;
             let _ = head;
+        }
+        if unconfirmed {
+            disk_says(&self.disk, kept);
         }
         if unconfirmed && self.disk.shared {
             return match result {
