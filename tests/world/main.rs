@@ -19,6 +19,8 @@ use net::Without;
 use stackwright::world::guards::Guard;
 
 const FEW: u64 = 30;
+/// Lives that broke a law once: 201 made a machine, was stopped, and took it for one that was never made.
+const FAILED_ONCE: [u64; 1] = [201];
 
 fn variable(name: &str) -> Option<u64> {
     #[allow(clippy::disallowed_methods, reason = "whoever runs the test says how long")]
@@ -59,7 +61,11 @@ fn nothing_is_lost_doubled_or_forgotten() {
     let count = variable("WORLD_SEEDS").unwrap_or(FEW);
     #[allow(clippy::disallowed_methods, reason = "how many a second is for people")]
     let begun = std::time::Instant::now();
-    let lived = live_all(first..first + count, Without::Nothing);
+    let mut lived = live_all(first..first + count, Without::Nothing);
+    if variable("WORLD_SEED").is_none() {
+        let again = FAILED_ONCE.iter().filter(|seed| **seed >= first + count);
+        lived.extend(again.flat_map(|seed| live_all(*seed..*seed + 1, Without::Nothing)));
+    }
     #[allow(clippy::disallowed_methods, reason = "how many a second is for people")]
     let seconds = begun.elapsed().as_secs_f64();
     let sum = |of: fn(&Lived) -> u64| lived.iter().map(|(_, it)| of(it)).sum::<u64>();
@@ -113,10 +119,10 @@ const GUARDS: [(Without, u64, &str); 12] = [
     (Without::Answer, 7, "no outcome before the answer"),
     (Without::Guard(Guard::IntentFirst), 1, "no call leaves before its intent is durable"),
     (Without::Guard(Guard::Fence), 3, "who has lost its lease writes no more"),
-    (Without::Guard(Guard::AttemptFirst), 201, "that a call is sent again is written down first"),
+    (Without::Guard(Guard::AttemptFirst), 1, "that a call is sent again is written down first"),
     (Without::Guard(Guard::Find), 3, "recovery looks before it says that nothing happened"),
     (Without::Guard(Guard::WriterMayLive), 1, "recovery waits for who may still be sending"),
-    (Without::Guard(Guard::Outlast), 1, "nothing is said of a call while one of its attempts may arrive"),
+    (Without::Guard(Guard::Outlast), 47, "nothing is said of a call while one of its attempts may arrive"),
 ];
 
 #[test]

@@ -78,16 +78,16 @@ impl Connection for CloudflareConnection {
             return Err(no_kind(&call.kind.name));
         }
         let mut session = self.session(call.not_after, Some(&call.token));
-        let attributes = match &call.action {
-            CallAction::Create { inputs } => resources::create_record(&mut session, &self.zones, inputs).await?,
+        let done = match &call.action {
+            CallAction::Create { inputs } => resources::create_record(&mut session, &self.zones, inputs).await,
             CallAction::Update { before, inputs, .. } => {
-                resources::update_record(&mut session, &self.zones, &before.attributes(), inputs).await?
+                resources::update_record(&mut session, &self.zones, &before.attributes(), inputs).await
             }
             CallAction::Delete { before } => {
-                resources::delete_record(&mut session, &before.attributes()).await?;
-                Fields::new()
+                resources::delete_record(&mut session, &before.attributes()).await.map(|()| Fields::new())
             }
         };
+        let attributes = done.map_err(|error| session.concluded(error))?;
         Ok(Answer { attributes, receipt: session.receipt })
     }
 

@@ -70,16 +70,14 @@ impl Connection for FlyConnection {
     async fn perform(&self, call: &Call) -> Result<Answer, CallError> {
         let resource = resource(&call.kind)?;
         let mut scope = self.scope_of(call);
-        let attributes = match &call.action {
-            CallAction::Create { inputs } => resource.create(&mut scope, call, inputs).await?,
+        let done = match &call.action {
+            CallAction::Create { inputs } => resource.create(&mut scope, call, inputs).await,
             CallAction::Update { before, inputs, changed } => {
-                resource.update(&mut scope, call, &before.attributes(), inputs, changed).await?
+                resource.update(&mut scope, call, &before.attributes(), inputs, changed).await
             }
-            CallAction::Delete { before } => {
-                resource.delete(&mut scope, &before.attributes()).await?;
-                Fields::new()
-            }
+            CallAction::Delete { before } => resource.delete(&mut scope, &before.attributes()).await.map(|()| Fields::new()),
         };
+        let attributes = done.map_err(|error| scope.session.concluded(error))?;
         Ok(Answer { attributes, receipt: scope.session.receipt })
     }
 

@@ -66,7 +66,14 @@ impl Api {
     /// Begins a call: no byte leaves later than `not_after` from now.
     pub fn session(&self, not_after: Duration, token: Option<&str>, secrets: KnownSecrets) -> Session<'_> {
         let idempotency = token.and_then(|token| HeaderValue::from_str(token).ok());
-        Session { api: self, ends: self.clock.elapsed() + not_after, idempotency, secrets, receipt: Receipt::default() }
+        Session {
+            api: self,
+            ends: self.clock.elapsed() + not_after,
+            idempotency,
+            secrets,
+            receipt: Receipt::default(),
+            has_changed: false,
+        }
     }
 }
 
@@ -77,6 +84,8 @@ pub struct Session<'a> {
     idempotency: Option<HeaderValue>,
     secrets: KnownSecrets,
     pub receipt: Receipt,
+    /// A request that changes something was done, or may have been.
+    has_changed: bool,
 }
 
 /// A whole answer.
@@ -103,6 +112,19 @@ impl Session<'_> {
         declared.min(self.api.delays().shown)
     }
 
+    /// What an error of a request amounts to for the whole call. Where an earlier request of it has changed something, or may have,
+    /// nobody can say that nothing has happened, whatever became of the later one.
+    pub fn concluded(&self, error: CallError) -> CallError {
+        match error {
+            CallError::NotSent(_) | CallError::Throttled { .. } | CallError::Refused { status: Some(_), .. }
+                if self.has_changed =>
+            {
+                CallError::OutcomeUnknown(format!("after a change was sent: {error}"))
+            }
+            error => error,
+        }
+    }
+
     pub async fn pause(&self, span: Duration) {
         self.api.clock.sleep(span.min(self.left())).await
     }
@@ -127,16 +149,19 @@ impl Session<'_> {
         if deadline.is_zero() {
             return Err(CallError::NotSent(format!("{line}: the time for this call is over")));
         }
+        let mutates = method != Method::GET;
         let request = self.request(method, path, body)?;
         match self.api.transport.send(request, deadline).await {
             Ok(answer) => {
                 let reply = self.read(answer);
+                self.has_changed |= mutates && !matches!(reply.status, 400..=407 | 409..=499);
                 let id = reply.request.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
                 self.receipt.requests.push(format!("{line} {}{id}", reply.status));
                 Ok(reply)
             }
             Err(SendError::NotSent(why)) => Err(CallError::NotSent(self.secrets.clean(&why))),
             Err(SendError::Unknown(why)) => {
+                self.has_changed |= mutates;
                 self.receipt.requests.push(format!("{line} no answer"));
                 Err(CallError::OutcomeUnknown(self.secrets.clean(&format!("{line}: {why}"))))
             }
