@@ -10,8 +10,10 @@
 mod call;
 mod dispatch;
 mod event;
+mod foresee;
 mod gate;
 pub mod journal;
+mod left_open;
 mod outcome;
 mod perform;
 mod prepare;
@@ -29,6 +31,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use event::{Event, StepName};
+pub use foresee::{Outlook, foresee};
 pub use journal::Journal;
 pub use outcome::{Failure, NotStarted, Outcome};
 pub use recover::{RecoverOptions, Recovered, recover};

@@ -254,7 +254,7 @@ fn written(write: &RecordWrite) -> &Address {
 }
 
 /// Attributes that differ, by name.
-pub(super) fn field_diffs(before: Option<&Record>, after: Option<&Record>, causes: &BTreeMap<Name, String>) -> Vec<FieldDiff> {
+pub(crate) fn field_diffs(before: Option<&Record>, after: Option<&Record>, causes: &BTreeMap<Name, String>) -> Vec<FieldDiff> {
     let all = |record: Option<&Record>| record.map(Record::attributes).unwrap_or_default();
     let (before, after) = (all(before), all(after));
     let names: BTreeSet<&Name> = before.keys().chain(after.keys()).collect();

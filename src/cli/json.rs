@@ -166,6 +166,13 @@ pub fn plan(plan: &Plan, sources: &Sources) -> Json {
                 "waits_for": it.waits_for().iter().map(|it| it.as_str()).collect::<Vec<_>>(),
                 "span": span(it.span, sources),
             })).collect::<Vec<_>>(),
+            "foreseen": plan.foreseen.iter().map(|it| json!({
+                "address": it.address.as_str(), "action": &*it.action, "became": it.became.word(), "certain": it.certain,
+                "words": it.words,
+            })).collect::<Vec<_>>(),
+            "made": plan.made.as_ref().map(|made| json!({
+                "who": made.who, "at": jiff::Timestamp::from_millisecond(made.time_ms).ok().map(|at| at.to_string()),
+            })),
             "outputs": outputs,
             "remarks": remarks,
             "reveals": plan.reveals.iter().map(|it| json!({

@@ -31,6 +31,8 @@ pub enum Read {
     Records,
     /// It was made earlier, and is shown as it was made.
     Before,
+    /// The same, and what it foresaw has been found out by now.
+    Reviewed,
 }
 
 /// What a group of changes is about, worst first: the order on the page.
@@ -51,6 +53,7 @@ enum Weight {
 impl View<'_> {
     pub fn render(&self) -> String {
         let mut out = format!("{}\n", self.headline());
+        self.foreseen(&mut out);
         if self.plan.is_empty() {
             out.push_str(&format!("\nNothing to change: {} as the source says.\n", resources(self.plan.same as usize)));
             self.notices(&mut out);
@@ -68,6 +71,21 @@ impl View<'_> {
         out.push_str(&format!("\n  {}\n", self.counts()));
         out.push_str(&self.policies());
         out
+    }
+
+    /// What an interrupted run left open, and what becomes of it before anything else.
+    fn foreseen(&self, out: &mut String) {
+        let all = &self.plan.foreseen;
+        if all.is_empty() || self.read == Read::Reviewed {
+            return;
+        }
+        let calls = count(all.len(), "call");
+        let line = format!("! an interrupted run left {calls} without an answer; apply settles that before anything else");
+        out.push_str(&format!("\n{}\n", self.terminal.paint(Ink::Change, line)));
+        for it in all {
+            let line = format!("  {} {}: {}", Escaped(&it.action), Escaped(it.address.as_str()), Escaped(&it.words));
+            out.push_str(&format!("{}\n", self.terminal.paint(if it.certain { Ink::Quiet } else { Ink::Change }, line)));
+        }
     }
 
     /// What the policies say, in a line; nothing where there are none.
@@ -107,7 +125,10 @@ impl View<'_> {
         let on = plan.base.map_or("on an empty state".to_owned(), |rev| format!("on state rev {rev}"));
         let read = match self.read {
             Read::Records => "from records, nothing read".to_owned(),
-            Read::Before => "as it was made".to_owned(),
+            Read::Before | Read::Reviewed => match &plan.made {
+                Some(made) => format!("made {}", Escaped(&made.to_string())),
+                None => "as it was made".to_owned(),
+            },
             Read::Live(number, took) => format!("{} read in {:.1} s", resources(number), took.as_secs_f64()),
         };
         let simulated = if plan.simulated { "   simulated" } else { "" };

@@ -28,7 +28,7 @@ pub use desired::{
 pub use diagnostic::{Confidence, Diagnostic, Edit, Fix, Severity};
 pub use expr::{Expr, ExprKind, Reference as NameReference, Slot, Step};
 pub use known_secrets::KnownSecrets;
-pub use plan::{Action, Change, ElsewhereBasis, FieldChange, Plan, Reason};
+pub use plan::{Action, Became, Change, ElsewhereBasis, FieldChange, Foreseen, Made, Plan, Reason};
 pub use record::{Record, RecordEdge, RecordId, Seen, SeenResource};
 pub use schema::{Kind, ProviderSchema, Schemas};
 pub use span::{Origin, Place, Source, SourceId, Sources, Span};

@@ -40,8 +40,11 @@ pub struct Plan {
     pub same: u32,
     /// What it was made from that other states hold.
     pub elsewhere: Vec<ElsewhereBasis>,
-    /// Versions of all records that the changes read or write; 0 where there must be none. Ordered by address.
+    /// Versions of all records that the changes read or write; 0 where there must be none, [`Record::FORESEEN`] where `foreseen` says
+    /// what has to be recorded. Ordered by address.
     pub reads: Vec<(Address, u64)>,
+    /// Calls that interrupted runs had left open when it was made, and what it takes to have become of each. Ordered by address.
+    pub foreseen: Vec<Foreseen>,
     pub outputs: Vec<OutputChange>,
     /// Provider instances that the changes need, with the settings that the program gives them.
     pub providers: Vec<DesiredProvider>,
@@ -62,6 +65,61 @@ pub struct Plan {
     pub notices: Vec<Drift>,
     /// What the policies say, in the order of the program: they can stop a plan, never change it.
     pub policies: Vec<Verdict>,
+    /// Who made it, and when; `None` until it is kept. No part of what it does.
+    pub made: Option<Made>,
+}
+
+/// Who made a plan, and when by the clock of the machine, in milliseconds since 1970.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Made {
+    pub who: String,
+    pub time_ms: i64,
+}
+
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} by {}", super::units::utc(self.time_ms), self.who)
+    }
+}
+
+/// A call that an interrupted run left open, as it looked when a plan was made. The apply finds out before anything else.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Foreseen {
+    pub address: Address,
+    /// The word of the change that it was part of.
+    pub action: Name,
+    pub became: Became,
+    /// The apply comes to the same, whenever it begins.
+    pub certain: bool,
+    /// For people.
+    pub words: String,
+    /// Of the record that its address then has, without what the platform computes where it is sent again; `None` where it has none,
+    /// or the one that it has now.
+    pub record: Option<Digest>,
+}
+
+/// What a call is taken to have become.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Became {
+    Done,
+    NotDone,
+    /// It is sent again.
+    Again,
+    Unknown,
+}
+
+impl Became {
+    pub const ALL: [Became; 4] = [Became::Done, Became::NotDone, Became::Again, Became::Unknown];
+
+    /// The word in JSON and in plan files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Became::Done => "done",
+            Became::NotDone => "not_done",
+            Became::Again => "sent_again",
+            Became::Unknown => "unknown",
+        }
+    }
 }
 
 /// An output of another stack or environment that a plan was made from.

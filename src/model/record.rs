@@ -56,6 +56,9 @@ pub struct RecordEdge {
 }
 
 impl Record {
+    /// The version of a record that recovery has yet to write.
+    pub const FORESEEN: u64 = u64::MAX;
+
     /// An attribute as the platform holds it.
     pub fn attribute(&self, name: &str) -> Option<&Value> {
         self.computed.get(name).or_else(|| self.inputs.get(name))

@@ -68,3 +68,9 @@ pub fn rate_text(per_hour: Decimal) -> String {
     }
     format!("{}/h", per_hour.normalize())
 }
+
+/// `2026-11-21 16:48 UTC`, from milliseconds since 1970.
+pub fn utc(time_ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(time_ms);
+    time.map_or_else(|_| "at an unknown time".to_owned(), |it| it.strftime("%Y-%m-%d %H:%M UTC").to_string())
+}

@@ -22,7 +22,7 @@ pub use crate::apply::{Event, Recovered, StepName, Stop};
 use crate::model::desired::Reveal;
 use crate::model::{Action, Address, Code, Deferred, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
 pub use crate::plan::Half;
-use crate::plan::check_fits;
+use crate::plan::{Present, check_fits, moved_on};
 use crate::providers::registry;
 pub use crate::state::Held;
 use crate::state::log::{ProviderSettings, Revealed};
@@ -203,11 +203,20 @@ pub async fn make(
     let view = run.with_latest(View::clone).await;
     let is_first = plan.store.is_empty() && view.revision == 0 && view.records.is_empty();
     let base = (view.revision > 0).then_some(view.revision);
-    let fits = match check_fits(plan, if is_first { "" } else { &store }, base, &view.records) {
+    let digest = workspace.state.digester();
+    let present = Present {
+        store: if is_first { "" } else { &store },
+        revision: base,
+        records: &view.records,
+        schemas: &workspace.schemas,
+        digest: &*digest,
+    };
+    let fits = match check_fits(plan, &present) {
         Ok(()) => elsewhere::check_fits(workspace, plan).await,
         Err(stale) => {
+            let moved = moved_on(plan, &present);
             workspace.state.refresh().await.map_err(fail)?;
-            Err(super::stale::explained(stale, plan, &workspace.state).await)
+            Err(super::stale::explained(stale, plan, &moved, &workspace.state).await)
         }
     };
     if let Err(stale) = fits {

@@ -13,8 +13,14 @@ pub struct Author {
 
 /// Reads it from variables of the environment and from git; nothing of it has to be there.
 pub fn author(settings: &Settings) -> Author {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    Author { who: who(settings), host, commit: commit(settings) }
+}
+
+/// Who it is, by variables of the environment.
+pub fn who(settings: &Settings) -> String {
     let variable = |name: &str| (settings.variable)(name).filter(|value| !value.is_empty());
-    let who = match variable("GITHUB_ACTOR").filter(|_| variable("GITHUB_ACTIONS").is_some()) {
+    match variable("GITHUB_ACTOR").filter(|_| variable("GITHUB_ACTIONS").is_some()) {
         Some(actor) => {
             let request =
                 variable("GITHUB_REF").and_then(|it| Some(it.strip_prefix("refs/pull/")?.split('/').next()?.to_owned()));
@@ -24,9 +30,7 @@ pub fn author(settings: &Settings) -> Author {
         None => variable("USER")
             .or_else(|| variable("LOGNAME"))
             .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw())),
-    };
-    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    Author { who, host, commit: commit(settings) }
+    }
 }
 
 /// The commit that is checked out in the stack's directory, shortened, with a `+` where files of it were changed since.

@@ -9,7 +9,7 @@ use super::workspace::Workspace;
 use crate::expand::{Elsewhere, Told};
 use crate::lang::program::{Body, Program};
 use crate::model::{Code, Diagnostic, Name, Plan};
-use crate::plan::elsewhere_digest;
+use crate::plan::{elsewhere_digest, planned};
 
 /// Reads what a program takes from elsewhere. A state that cannot be read is an error of whoever uses it.
 pub async fn read(settings: &Settings, program: &Program, environment: &str) -> Elsewhere {
@@ -84,6 +84,7 @@ pub async fn check_fits(workspace: &Workspace, plan: &Plan) -> Result<(), Box<Di
     Err(Box::new(
         Code::StalePlan
             .error(message)
+            .fact("planned", planned(plan))
             .fact("since", format!("{} changed", changed.join(", ")))
             .help(format!("`stackwright plan --env {}`, then approve the new plan", plan.environment)),
     ))

@@ -9,12 +9,36 @@ use crate::state::{Holder, IntentCall, Life, Look, OpenIntent, State, View};
 
 /// Addresses of open calls that no living run holds.
 pub async fn left(state: &State) -> Result<BTreeSet<Address>, Box<Diagnostic>> {
-    if state.view().open.is_empty() {
-        return Ok(BTreeSet::new());
+    Ok(left_open(&look(state).await?).into_iter().map(|it| it.open.intent.address.clone()).collect())
+}
+
+/// Who holds what now, and what is open: nothing where nothing was when the state was opened.
+pub async fn look(state: &State) -> Result<Look, Box<Diagnostic>> {
+    match state.view().open.is_empty() && state.view().active.is_empty() {
+        true => Ok(Look { view: Arc::default(), holders: Vec::new() }),
+        false => state.look().await,
     }
-    let Look { view, holders } = state.look().await?;
-    let addresses = view.open.values().map(|open| &open.intent.address);
-    Ok(addresses.filter(|address| keeper(&holders, address).is_none_or(|it| !lives(it))).cloned().collect())
+}
+
+/// An open call that no living run holds.
+pub struct LeftOpen {
+    pub open: Arc<OpenIntent>,
+    /// Its process is known to be gone.
+    pub writer_gone: bool,
+}
+
+/// Open calls that no living run holds, in the order in which they were written down.
+pub fn left_open(look: &Look) -> Vec<LeftOpen> {
+    let Look { view, holders } = look;
+    let is_left = |open: &&Arc<OpenIntent>| keeper(holders, &open.intent.address).is_none_or(|it| !lives(it));
+    let is_gone = |run: u64| holders.iter().any(|it| it.active.lease.run == run && it.life == Life::Gone);
+    let in_order = view.open_at.values().filter_map(|operation| view.open.get(operation)).filter(is_left);
+    in_order.map(|open| LeftOpen { open: open.clone(), writer_gone: open.writer_gone || is_gone(open.run) }).collect()
+}
+
+/// Runs that are under way.
+pub fn running(look: Look) -> Vec<Holder> {
+    look.holders.into_iter().filter(lives).collect()
 }
 
 /// One open call.

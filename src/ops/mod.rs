@@ -1,5 +1,6 @@
 //! One file a use case. These join the rooms and decide nothing; faces call them and print what they give.
 
+mod ahead;
 pub mod anchors;
 mod answers;
 pub mod apply;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ahead::{self, Ahead};
+use super::author::who;
 use super::connections::Connections;
 use super::desired::{Answers, desired, desired_with_data, provider_of, with_remembered};
 use super::files::{words, write_whole};
@@ -12,8 +14,9 @@ use super::policies;
 use super::project::Failure;
 use super::refresh::refresh;
 use super::workspace::{Workspace, store_name};
-use crate::model::{Address, Adoption, Code, Desired, Diagnostic, Plan, ProviderName, Seen, Sources, Span, Value, Wanted};
+use crate::model::{Address, Adoption, Code, Desired, Diagnostic, Made, Plan, ProviderName, Seen, Sources, Span, Value, Wanted};
 use crate::plan;
+use crate::state::Holder;
 
 /// What to plan.
 #[derive(Clone, Debug, Default)]
@@ -33,27 +36,49 @@ pub struct Planned {
     pub plan: Plan,
     /// How many live resources were looked at, and how long that took; `None` for a plan from records.
     pub read: Option<(usize, Duration)>,
-    /// Calls that an interrupted run left open.
-    pub open: usize,
+    /// Runs that were under way.
+    pub running: Vec<Holder>,
 }
 
-/// Makes a plan.
+/// Makes a plan, as the next apply would: what interrupted runs left open is looked for first, and the plan is made from what
+/// recovery will come to, as far as can be seen. Nothing is written, and nobody is waited for.
 ///
 /// Errors: of the program in this environment, of the platforms that cannot be asked, and what planning itself refuses.
-pub async fn make(workspace: &Workspace, request: &Request) -> Result<Planned, Failure> {
+pub async fn make(workspace: &mut Workspace, request: &Request) -> Result<Planned, Failure> {
+    let look = interrupted::look(&workspace.state).await.map_err(|it| workspace.fail(it))?;
     if request.offline {
-        let mut plan = from_known(workspace, desired(workspace)?, &Seen::default(), request)?;
+        let ahead = Ahead::unseen(&look);
+        let mut plan = from_known(workspace, desired(workspace)?, &Seen::default(), &ahead, request)?;
         policies::judge(workspace, None, &mut plan, request.destroy).await?;
-        return Ok(Planned { plan, read: None, open: left_open(workspace).await? });
+        return Ok(Planned { plan, read: None, running: interrupted::running(look) });
     }
     let connections = workspace.connections().await?;
-    let planned = refreshed(workspace, &connections, request).await;
+    let ahead = ahead::look(workspace, &connections, &look).await;
+    // For as long as this takes, state is what it will be.
+    let supposed = ahead.supposed(&workspace.state);
+    let actual = std::mem::replace(&mut workspace.state, supposed);
+    let planned = seen(workspace, &connections, request, &ahead).await;
+    workspace.state = actual;
     connections.close().await;
-    planned
+    let (plan, read) = planned?;
+    Ok(Planned { plan, read, running: interrupted::running(look) })
 }
 
-/// Makes a plan from what the platforms report now.
+/// Makes a plan from what the platforms report now, for an apply that has settled what was left open.
 pub async fn refreshed(workspace: &Workspace, connections: &Connections, request: &Request) -> Result<Planned, Failure> {
+    let look = interrupted::look(&workspace.state).await.map_err(|it| workspace.fail(it))?;
+    let (plan, read) = seen(workspace, connections, request, &Ahead::unseen(&look)).await?;
+    Ok(Planned { plan, read, running: Vec::new() })
+}
+
+type Read = Option<(usize, Duration)>;
+
+async fn seen(
+    workspace: &Workspace,
+    connections: &Connections,
+    request: &Request,
+    ahead: &Ahead,
+) -> Result<(Plan, Read), Failure> {
     let world = &workspace.settings.world;
     let started = world.clock.elapsed();
     let mut data = Answers::new();
@@ -66,23 +91,20 @@ pub async fn refreshed(workspace: &Workspace, connections: &Connections, request
     let view = workspace.state.view();
     let settings = |name: &ProviderName| provider_of(&desired.providers, name);
     let asked = refresh(connections, world, &desired, &view.records, &workspace.schemas, &settings).await;
-    let seen = asked.map_err(|diagnostics| workspace.failure(diagnostics))?;
-    let read = Some((seen.resources, world.clock.elapsed() - started));
-    let mut plan = from_known(workspace, desired, &seen.seen, request)?;
+    let mut refreshed = asked.map_err(|diagnostics| workspace.failure(diagnostics))?;
+    // What is yet to be sent again is not there, and will be.
+    refreshed.seen.resources.retain(|address, _| !ahead.is_sent_again(address));
+    let read = Some((refreshed.resources, world.clock.elapsed() - started));
+    let mut plan = from_known(workspace, desired, &refreshed.seen, ahead, request)?;
     policies::judge(workspace, Some((connections, &mut data)), &mut plan, request.destroy).await?;
-    Ok(Planned { plan, read, open: left_open(workspace).await? })
-}
-
-/// How many calls interrupted runs left open; those of a run that lives are none of them.
-async fn left_open(workspace: &Workspace) -> Result<usize, Failure> {
-    interrupted::left(&workspace.state).await.map(|left| left.len()).map_err(|it| workspace.fail(it))
+    Ok((plan, read))
 }
 
 /// Makes a plan from records alone.
 ///
 /// Errors: as [`make`].
 pub fn from_records(workspace: &Workspace) -> Result<Plan, Failure> {
-    from_known(workspace, desired(workspace)?, &Seen::default(), &Request::default())
+    from_known(workspace, desired(workspace)?, &Seen::default(), &Ahead::default(), &Request::default())
 }
 
 /// What a destroy needs of the program: its providers' settings. What is wrong with the rest of it is in nobody's way.
@@ -117,7 +139,7 @@ fn add_adoption(desired: &mut Desired, request: &Request) -> Result<(), Box<Diag
     Ok(())
 }
 
-fn from_known(workspace: &Workspace, desired: Desired, seen: &Seen, request: &Request) -> Result<Plan, Failure> {
+fn from_known(workspace: &Workspace, desired: Desired, seen: &Seen, ahead: &Ahead, request: &Request) -> Result<Plan, Failure> {
     let replace = request.replace.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>();
     let view = workspace.state.view();
     let digest = workspace.state.digester();
@@ -127,6 +149,7 @@ fn from_known(workspace: &Workspace, desired: Desired, seen: &Seen, request: &Re
         records: &view.records,
         deposed: &view.deposed,
         outputs: &view.outputs,
+        foreseen: &ahead.foreseen,
         seen,
         schemas: &workspace.schemas,
         sources: workspace.sources(),
@@ -170,7 +193,9 @@ pub fn keep(workspace: &Workspace, plan: &Plan) -> Result<PathBuf, Box<Diagnosti
 ///
 /// Errors: [`Code::Unreadable`], and those of the state's key.
 pub fn save(workspace: &Workspace, plan: &Plan, path: &std::path::Path) -> Result<(), Box<Diagnostic>> {
-    let plain = plan::file::encode(plan, workspace.sources())?;
+    let settings = &workspace.settings;
+    let made = Made { who: who(settings), time_ms: settings.world.clock.now().as_millisecond() };
+    let plain = plan::file::encode(&Plan { made: Some(made), ..plan.clone() }, workspace.sources())?;
     let sealed = workspace.state.seal_blob(LABEL, &plain)?;
     write_whole(path, &sealed, 0o600).map_err(|error| unwritable(path, &error))
 }

@@ -1,7 +1,10 @@
 //! The canonical form of what a plan will do, its hash, and the name that people type for it.
 
 use crate::model::canonical::{write_fields, write_text, write_value};
-use crate::model::{Action, Address, Change, Digest, ElsewhereBasis, ElsewhereRead, Fields, Plan, Value};
+use crate::model::schema::Given;
+use crate::model::{
+    Action, Address, Became, Change, Digest, ElsewhereBasis, ElsewhereRead, Fields, Name, Plan, Record, Schemas, Value,
+};
 
 /// Gives the keyed digest of a secret: the same for the same secret, and nothing to learn from it without the key.
 pub type SecretDigest<'a> = &'a dyn Fn(&Value) -> Digest;
@@ -44,6 +47,36 @@ pub fn subject(plan: &Plan, secret: SecretDigest<'_>) -> Digest {
     for (address, version) in &plan.reads {
         write_text(&mut out, address.as_str());
         out.extend_from_slice(format!(" {version}\n").as_bytes());
+        for it in plan.foreseen.iter().filter(|it| it.address == *address && *version == Record::FORESEEN) {
+            write_text(&mut out, &format!("foreseen {} {:?}", it.became.word(), it.record));
+            out.push(b'\n');
+        }
+    }
+    Digest::of(&out)
+}
+
+/// Tells what is recorded of a resource from every other record that it might have: all but its version, where it is declared, and
+/// what changes by itself. Where a call is sent again, nobody knows beforehand what the platform computes.
+pub fn record_digest(record: &Record, became: Became, schemas: &Schemas, secret: SecretDigest<'_>) -> Digest {
+    let kind = schemas.kind(&record.kind);
+    let is_live = |name: &Name| kind.and_then(|it| it.attribute(name)).is_some_and(|it| matches!(it.given, Given::Live));
+    let counts = |name: &Name| became != Became::Again && !is_live(name);
+    let computed: Fields =
+        record.computed.iter().filter(|(name, _)| counts(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut out = b"stackwright/record/1\n".to_vec();
+    let Record { address, id, provider, instance, protect, generation, deposed, .. } = record;
+    for text in [address.as_str(), &record.kind, &provider.to_string(), instance.as_str()] {
+        write_text(&mut out, text);
+        out.push(b'\n');
+    }
+    out.extend_from_slice(format!("{id:?} {protect} {generation} {deposed}\n").as_bytes());
+    for fields in [&record.inputs, &computed] {
+        write_fields_with_secrets(&mut out, fields, secret);
+        out.push(b'\n');
+    }
+    record.replace_on.iter().for_each(|value| write_with_secrets(&mut out, value, secret));
+    for edge in &record.edges {
+        write_text(&mut out, &format!("{} {:?}", edge.to, edge.reason));
     }
     Digest::of(&out)
 }

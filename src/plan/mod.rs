@@ -28,11 +28,11 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Address, Digest, Name, Record, Schemas, Seen, Sources, Value};
+use crate::model::{Address, Digest, Foreseen, Name, Record, Schemas, Seen, Sources, Value};
 
 pub use decide::{record_edges, would_replace};
-pub use effects::elsewhere_digest;
-pub use fits::{check_fits, moved_on};
+pub use effects::{elsewhere_digest, record_digest};
+pub use fits::{Present, check_fits, moved_on, planned};
 pub use guard::{Loss, lift_help, refuse_guarded};
 pub use only::matches;
 pub use refresh::{Look, looks};
@@ -52,6 +52,8 @@ pub struct Known<'a> {
     pub deposed: &'a BTreeMap<Address, Vec<Arc<Record>>>,
     /// Outputs as they were last applied.
     pub outputs: &'a BTreeMap<Name, Value>,
+    /// What is taken to have become of calls that interrupted runs left open; the records are as they are then.
+    pub foreseen: &'a [Foreseen],
     /// What platforms report; empty for a plan from records alone.
     pub seen: &'a Seen,
     pub schemas: &'a Schemas,

@@ -223,6 +223,13 @@ impl State {
         &self.view
     }
 
+    /// The same with a view that something is supposed in, to plan from. It is not to be refreshed, and nothing begins on it.
+    pub fn supposing(&self, suppose: impl FnOnce(&mut View)) -> State {
+        let mut view = View::clone(&self.view);
+        suppose(&mut view);
+        State { shared: self.shared.clone(), view: Arc::new(view), watch: self.watch.clone() }
+    }
+
     pub fn environment(&self) -> &str {
         &self.shared.environment
     }

@@ -9,6 +9,7 @@ mod canary;
 mod disk;
 mod imports;
 mod keys;
+mod plans;
 mod raw;
 mod sarif;
 mod watch;

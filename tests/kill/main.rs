@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "real programs are watched by the real clock")]
 
 mod first;
+mod foreseen;
 mod local;
 mod scene;
 mod signals;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -78,26 +79,24 @@ impl Scene {
     pub fn new(name: &str, program: &str, faults: Option<&str>) -> Scene {
         let dir = tempfile::Builder::new().prefix(&format!("kill-{name}-")).tempdir().expect("a directory can be made");
         std::fs::write(dir.path().join("shop.stack"), program).expect("the program can be written");
-        let mut command = Command::new(BINARY);
-        command.args(["sim", "--data"]).arg(dir.path().join("clouds"));
-        if let Some(faults) = faults {
-            std::fs::write(dir.path().join("faults.json"), faults).expect("faults can be written");
-            command.arg("--faults").arg(dir.path().join("faults.json"));
-        }
-        command.stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
-        let mut clouds = command.spawn().expect("the simulated clouds start");
-        let mut lines = BufReader::new(clouds.stdout.take().expect("stdout is piped")).lines();
-        let url = loop {
-            let line = lines.next().expect("the simulated clouds say where they are").expect("they say it in UTF-8");
-            if let Some(at) = line.find("http://") {
-                break line[at..].split_whitespace().next().expect("an address").to_owned();
-            }
-        };
+        let (clouds, url) = clouds(dir.path(), faults);
         Scene { dir, clouds, url }
     }
 
     pub fn dir(&self) -> &std::path::Path {
         self.dir.path()
+    }
+
+    /// The clouds are started again, with what they hold; `faults` as for [`Scene::new`].
+    pub fn restart(&mut self, faults: Option<&str>) {
+        self.clouds.kill().expect("the clouds are ours");
+        self.clouds.wait().expect("the clouds are ours");
+        (self.clouds, self.url) = clouds(self.dir.path(), faults);
+    }
+
+    /// A file in the stack's directory.
+    pub fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -185,13 +184,38 @@ impl Scene {
         effects.map(|it| (text(&it["effect"]), text(&it["kind"]))).collect()
     }
 
+    /// Asks the clouds themselves.
+    pub fn ask(&self, method: &str, path: &str) -> String {
+        ask(&self.url, method, path)
+    }
+
     /// What the clouds were asked, one entry a request.
     pub fn journal(&self) -> Vec<serde_json::Value> {
-        get(&self.url, "/_sim/journal")
+        self.ask("GET", "/_sim/journal")
             .lines()
             .map(|line| serde_json::from_str(line).expect("a line of the journal is JSON"))
             .collect()
     }
+}
+
+/// Simulated clouds that keep what they hold in a directory, and where they listen.
+fn clouds(dir: &Path, faults: Option<&str>) -> (Child, String) {
+    let mut command = Command::new(BINARY);
+    command.args(["sim", "--data"]).arg(dir.join("clouds"));
+    if let Some(faults) = faults {
+        std::fs::write(dir.join("faults.json"), faults).expect("faults can be written");
+        command.arg("--faults").arg(dir.join("faults.json"));
+    }
+    command.stdout(Stdio::piped()).stderr(Stdio::null()).stdin(Stdio::null());
+    let mut clouds = command.spawn().expect("the simulated clouds start");
+    let mut lines = BufReader::new(clouds.stdout.take().expect("stdout is piped")).lines();
+    let url = loop {
+        let line = lines.next().expect("the simulated clouds say where they are").expect("they say it in UTF-8");
+        if let Some(at) = line.find("http://") {
+            break line[at..].split_whitespace().next().expect("an address").to_owned();
+        }
+    };
+    (clouds, url)
 }
 
 impl Drop for Scene {
@@ -230,11 +254,12 @@ pub fn until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
 }
 
 /// The body of an answer, by HTTP/1.0 so that it ends with the connection.
-fn get(url: &str, path: &str) -> String {
+fn ask(url: &str, method: &str, path: &str) -> String {
     let host = url.strip_prefix("http://").expect("the clouds speak HTTP");
     let mut stream = TcpStream::connect(host).expect("the clouds listen");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout can be set");
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").expect("the clouds read");
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: {host}\r\nAuthorization: Bearer of-a-test\r\n\r\n")
+        .expect("the clouds read");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("the clouds answer in UTF-8");
     answer.split_once("\r\n\r\n").expect("an answer has a body").1.to_owned()

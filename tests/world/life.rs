@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use stackwright::lang;
-use stackwright::model::{Data, Plan, Sources, Value};
+use stackwright::model::{Address, Became, Data, Plan, Sources, Value};
 use stackwright::ops::apply::{self, Stop};
 use stackwright::ops::author::Author;
 use stackwright::ops::given::Given;
@@ -18,9 +18,9 @@ use stackwright::ops::secrets;
 use stackwright::ops::settings::{Clouds, Settings};
 use stackwright::ops::workspace::Workspace;
 use stackwright::providers::registry;
-use stackwright::state::State;
 use stackwright::state::contract::Store;
 use stackwright::state::store::memory::Memory;
+use stackwright::state::{Settlement, State};
 use stackwright::world::{Clock, SimulatedClock, World, guards};
 use tokio::sync::{mpsc, watch};
 
@@ -44,6 +44,9 @@ pub struct Lived {
     pub applies: u32,
     pub crashes: u32,
     pub settled: u32,
+    /// Calls whose end a plan foresaw as certain, and plans of which all was.
+    pub foreseen: u32,
+    pub foretold: u32,
     /// Questions that only a person can decide, and one did as the help says.
     pub questions: Vec<String>,
     /// Processes that were stopped for a while and came back to life.
@@ -131,6 +134,8 @@ struct Life {
 /// What a process is there for, and what happens to it.
 struct Errand {
     text: String,
+    /// A plan is made first, and held against what then happens.
+    plans_first: bool,
     rotates: bool,
     begins: Duration,
     dies_after: Option<u64>,
@@ -148,6 +153,7 @@ impl Errand {
     fn calm() -> Errand {
         Errand {
             text: String::new(),
+            plans_first: true,
             rotates: false,
             begins: Duration::from_secs(1),
             dies_after: None,
@@ -220,10 +226,24 @@ impl Life {
                 texts.push(model.text());
             }
             self.storm(&texts).await;
+            if chance.hits(500) {
+                model.change(chance, &self.facts().await);
+                texts.push(model.text());
+                self.die_in_calm(&model.text()).await;
+            }
             self.check_now(&model, "between").await;
         }
         self.calm();
         self.finish(&model, &model.text()).await;
+    }
+
+    /// A process dies in calm weather, and the next one plans and applies right after that.
+    async fn die_in_calm(&self, text: &str) {
+        self.calm();
+        let dies_after = Some(self.chance.below(*self.chance.pick(&[40, 80, 160])));
+        let errand = || Errand { text: text.to_owned(), ..Errand::calm() };
+        self.process(Errand { dies_after, plans_first: false, ..errand() }).await;
+        self.process(errand()).await;
     }
 
     /// Some processes at once, in bad weather.
@@ -248,6 +268,7 @@ impl Life {
         let errands: Vec<Errand> = (0..chance.between(1, 3))
             .map(|number| Errand {
                 text: if number > 0 && chance.hits(300) { chance.pick(texts).clone() } else { latest.clone() },
+                plans_first: false,
                 rotates: chance.hits(100),
                 begins: chance.within(Duration::from_secs(if number == 0 { 0 } else { 40 })),
                 dies_after: chance.hits(500).then(|| chance.below(*chance.pick(&[20, 60, 200]))),
@@ -359,6 +380,11 @@ impl Life {
             grace: Duration::from_secs(4),
         };
         let connections = Arc::new(workspace.connections().await?);
+        let foretold = match errand.plans_first && !errand.rotates {
+            true => plan::make(&mut workspace, &plan::Request::default()).await.ok().filter(|it| it.running.is_empty()),
+            false => None,
+        };
+        let mut found = BTreeMap::new();
         if !workspace.state.view().open.is_empty() {
             let providers = stackwright::ops::desired::desired(&workspace).map(|it| it.providers).unwrap_or_default();
             let settled = apply::settle(&mut workspace, &connections, providers, &request).await?;
@@ -366,12 +392,16 @@ impl Life {
             for it in settled {
                 self.tell(format!("settled {} {}: {:?}, {}", it.action, it.address, it.how, it.words));
                 self.hear(it.words);
+                found.insert(it.address, it.how);
             }
         }
         let plan: Plan = match errand.rotates {
             true => secrets::rotate(&mut workspace, &connections, "made").await?.planned.plan,
             false => plan::refreshed(&workspace, &connections, &plan::Request::default()).await?.plan,
         };
+        if let Some(foretold) = foretold {
+            self.check_foretold(&foretold.plan, &found, &plan);
+        }
         if plan.is_empty() {
             return Ok((true, true, String::new()));
         }
@@ -390,6 +420,42 @@ impl Life {
         let failed: Vec<String> =
             outcome.failed.iter().map(|it| format!("{}: {} {}", it.address, it.diagnostic.code, it.diagnostic.message)).collect();
         Ok((outcome.is_complete(), false, failed.join("; ")))
+    }
+
+    /// Law: what a plan says for certain of calls that were left open is what recovery finds, and where it says that of all, the plan
+    /// after recovery is the same.
+    fn check_foretold(&self, foretold: &Plan, found: &BTreeMap<Address, Settlement>, plan: &Plan) {
+        for it in &foretold.foreseen {
+            self.tell(format!("foreseen {} {}: {:?}, {}", it.action, it.address, it.became, it.words));
+        }
+        let certain: Vec<_> = foretold.foreseen.iter().filter(|it| it.certain).collect();
+        for it in &certain {
+            let expected = match it.became {
+                Became::Done => Settlement::Adopted,
+                Became::NotDone => Settlement::Absent,
+                Became::Again => Settlement::Repeated,
+                Became::Unknown => Settlement::Flagged,
+            };
+            if found.get(&it.address) != Some(&expected) {
+                self.violates(format!(
+                    "{} {} was foreseen as {expected:?}, and is {:?}",
+                    it.action,
+                    it.address,
+                    found.get(&it.address)
+                ));
+            }
+        }
+        let all = certain.len() == foretold.foreseen.len()
+            && !certain.is_empty()
+            && certain.iter().all(|it| it.became != Became::Again);
+        let (before, after) = (effects(foretold), effects(plan));
+        if all && before != after {
+            let (before, after) = (before.join("\n  "), after.join("\n  "));
+            self.violates(format!("the plan foretold\n  {before}\nand after recovery it is\n  {after}"));
+        }
+        let mut lived = self.lived.lock().expect("nothing panics while it holds this");
+        lived.foreseen += certain.len() as u32;
+        lived.foretold += u32::from(all);
     }
 
     fn calm(&self) {
@@ -561,6 +627,11 @@ impl Life {
         }
         Ok(())
     }
+}
+
+/// What a plan does, a line a change.
+fn effects(plan: &Plan) -> Vec<String> {
+    plan.changes.iter().map(|it| format!("{} {} {:?}", it.action.word(), it.address, it.fields)).collect()
 }
 
 fn collect(value: &Value, within: bool, into: &mut BTreeSet<String>) {

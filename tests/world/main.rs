@@ -70,12 +70,14 @@ fn nothing_is_lost_doubled_or_forgotten() {
     let seconds = begun.elapsed().as_secs_f64();
     let sum = |of: fn(&Lived) -> u64| lived.iter().map(|(_, it)| of(it)).sum::<u64>();
     println!(
-        "{count} lives in {seconds:.1} s, {:.1} a second: {} applies, {} killed, {} stopped for a while, {} calls settled by recovery, {} requests, {} entries",
+        "{count} lives in {seconds:.1} s, {:.1} a second: {} applies, {} killed, {} stopped for a while, {} calls settled by recovery, {} of them foreseen by a plan ({} plans foretold as a whole), {} requests, {} entries",
         count as f64 / seconds,
         sum(|it| it.applies.into()),
         sum(|it| it.crashes.into()),
         sum(|it| it.stopped.into()),
         sum(|it| it.settled.into()),
+        sum(|it| it.foreseen.into()),
+        sum(|it| it.foretold.into()),
         sum(|it| it.requests as u64),
         sum(|it| it.entries as u64),
     );

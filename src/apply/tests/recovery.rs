@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::rig::{Fault, Rig, bury};
 use crate::model::Code;
+use crate::model::Record;
 use crate::model::schema::{Recovery, ReplaceOrder};
 use crate::plan::tests::world::{address, app, attribute};
-use crate::state::{LEASE, Settlement};
+use crate::state::{LEASE, RecordWrite, Settlement};
 
 const CLASSES: [Recovery; 5] = [
     Recovery::Keyed { remembered: Duration::from_secs(3600) },
@@ -187,7 +188,12 @@ async fn a_run_that_is_killed_anywhere_is_finished_by_the_next() {
             () = world.clock.sleep(at) => true,
         };
         bury().await;
-        for settled in rig.recover().await {
+        let (foreseen, head) = (rig.foresee().await, rig.state.again().await.unwrap().view().head);
+        assert_eq!(rig.state.again().await.unwrap().view().head, head, "a look writes nothing");
+        let recovered = rig.recover().await;
+        let expected: Vec<_> = foreseen.iter().map(|it| (it.open.intent.address.clone(), it.how)).collect();
+        assert_eq!(recovered.iter().map(|it| (it.address.clone(), it.how)).collect::<Vec<_>>(), expected, "killed at {at:?}");
+        for settled in recovered {
             let record = rig.state.view().records.get(&settled.address);
             match settled.how {
                 Settlement::Adopted => {
@@ -262,4 +268,65 @@ async fn a_run_that_lost_its_lease_sends_nothing_more() {
     let broken = ran.outcome.broken.expect("it could write nothing more");
     assert!(broken.message.contains("mlopez released its lock: it hangs"), "{}", broken.message);
     assert_eq!(rig.state.view().open.len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_plan_foresees_is_what_recovery_records() {
+    for class in CLASSES {
+        let mut rig = Rig::new();
+        rig.declared.recovers_by(class);
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.platform.meets("create test.app.a", [Fault::HangAfter]);
+        rig.killed_when(|platform| !platform.names().is_empty()).await;
+        let foreseen = rig.foresee().await;
+        let [RecordWrite::Put(record)] = &foreseen[0].writes[..] else { panic!("{foreseen:?}") };
+        assert!(foreseen[0].certain && foreseen[0].how == Settlement::Adopted, "{class:?}: {foreseen:?}");
+        let supposed = rig.state.again().await.unwrap().supposing(|view| {
+            let open = foreseen[0].open.intent.operation;
+            view.suppose(open, foreseen[0].writes.clone());
+        });
+        assert!(supposed.view().open.is_empty());
+        assert_eq!(supposed.view().records[&record.address].version, Record::FORESEEN);
+        rig.recover().await;
+        let recorded = &rig.state.view().records[&record.address];
+        assert_eq!(Record { version: recorded.version, ..Record::clone(record) }, Record::clone(recorded), "{class:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_seen_yet_is_not_foreseen_for_certain() {
+    for class in CLASSES {
+        let mut rig = Rig::new();
+        rig.declared.recovers_by(class);
+        rig.declared.declare(app("a").with("name", "x"));
+        rig.platform.meets("create test.app.a", [Fault::HangBefore]);
+        rig.killed_when(|platform| !platform.calls().is_empty()).await;
+        let before = rig.world.clock.elapsed();
+        let foreseen = &rig.foresee().await[0];
+        assert_eq!(rig.world.clock.elapsed(), before, "a plan does not wait");
+        let expected = if class == Recovery::Put { Settlement::Repeated } else { Settlement::Absent };
+        assert!(!foreseen.certain && foreseen.how == expected, "{class:?}: {foreseen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_run_that_may_live_left_is_not_foreseen_for_certain() {
+    let mut rig = Rig::shared();
+    rig.declared.declare(app("a").with("name", "x"));
+    rig.platform.meets("create test.app.a", [Fault::HangAfter]);
+    rig.killed_when(|platform| !platform.names().is_empty()).await;
+    let foreseen = &rig.foresee().await[0];
+    assert!(!foreseen.certain && foreseen.how == Settlement::Adopted, "{foreseen:?}");
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_is_foreseen_as_that() {
+    let mut rig = Rig::new();
+    rig.declared.declare(app("a").with("name", "x"));
+    rig.platform.meets("create test.app.a", [Fault::HangAfter]);
+    rig.killed_when(|platform| !platform.names().is_empty()).await;
+    *rig.platform.cannot_tell.lock().unwrap() = true;
+    let foreseen = &rig.foresee().await[0];
+    assert_eq!(foreseen.how, Settlement::Flagged);
+    assert!(foreseen.writes.is_empty() && foreseen.words.contains("an object like it"), "{}", foreseen.words);
 }

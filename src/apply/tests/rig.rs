@@ -10,13 +10,14 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::apply::{
-    ApplyOptions, Connect, Event, Journal, Outcome, RecoverOptions, Recovered, Stop, Surroundings, apply, recover,
+    ApplyOptions, Connect, Event, Journal, Outcome, Outlook, RecoverOptions, Recovered, Stop, Surroundings, apply, foresee,
+    recover,
 };
 use crate::model::{Address, Code, DesiredProvider, Diagnostic, Digest, Fields, Kind, Name, Plan, Sources, Value};
 use crate::plan::tests::world::World as Declared;
 use crate::providers::contract::{Answer, Budget, Call, CallAction, CallError, Connection, Delays, Found};
 use crate::state::store::memory::Memory;
-use crate::state::{Begun, Revision, Run, RunHeader, State};
+use crate::state::{Begun, Life, Revision, Run, RunHeader, State};
 use crate::world::{Clock, Random, World};
 
 /// What a call meets.
@@ -421,6 +422,14 @@ impl Rig {
             all.push(event);
         }
         Ran { outcome, events: all, recovered, plan }
+    }
+
+    /// What a plan sees of calls that were left open.
+    pub async fn foresee(&self) -> Vec<Outlook> {
+        let look = self.state.again().await.unwrap().look().await.unwrap();
+        let gone = |run: u64| look.holders.iter().any(|it| it.active.lease.run == run && it.life == Life::Gone);
+        let calls = look.view.open.values().map(|open| (open.clone(), gone(open.run))).collect();
+        foresee(calls, &look.view, &self.declared.schemas, &*self.connect(), &self.world, &[]).await
     }
 
     pub async fn recover(&mut self) -> Vec<Recovered> {

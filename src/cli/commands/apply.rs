@@ -248,7 +248,7 @@ impl<'c> Session<'c> {
         full: bool,
         stop: watch::Receiver<Stop>,
     ) -> Result<Exit, Failure> {
-        let view = View { plan, sources, terminal: self.context.output.result, full, read: Read::Before };
+        let view = View { plan, sources, terminal: self.context.output.result, full, read: Read::Reviewed };
         self.context.output.text(&view.render());
         self.agree_and_make(workspace, plan, sources, true, stop).await
     }

@@ -1,6 +1,7 @@
 //! `stackwright plan`.
 
 use super::Context;
+use super::lock::{holder_json, holder_line};
 use crate::cli::args::{GivenArgs, PlanArgs, ScopeArgs};
 use crate::cli::escape::Escaped;
 use crate::cli::exit::Exit;
@@ -14,8 +15,8 @@ use crate::ops::project::Failure;
 use crate::ops::workspace::Workspace;
 
 pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure> {
-    let workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
-    let planned = plan::make(&workspace, &Request { destroy: args.destroy, ..request(&args.scope) }).await?;
+    let mut workspace = Workspace::open(context.settings, &given(&args.given), context.global.env.as_deref()).await?;
+    let planned = plan::make(&mut workspace, &Request { destroy: args.destroy, ..request(&args.scope) }).await?;
     show(context, &workspace, &planned, args.full)?;
     let empty = planned.plan.is_empty();
     if !empty {
@@ -28,6 +29,9 @@ pub async fn run(context: &Context<'_>, args: &PlanArgs) -> Result<Exit, Failure
     if !refused.is_empty() {
         context.output.about(&report::render_all(&refused, workspace.sources(), context.output.about));
         return Ok(Exit::Refused);
+    }
+    if empty && !planned.plan.foreseen.is_empty() {
+        context.output.about(&format!("Next: {}\n", context.command(&workspace.environment, "apply")));
     }
     if !empty {
         let named = args.out.as_ref().map_or(planned.plan.id.clone(), |path| path.display().to_string());
@@ -43,14 +47,13 @@ pub fn show(context: &Context<'_>, workspace: &Workspace, planned: &Planned, ful
     if !warnings.is_empty() && !context.output.json {
         context.output.about(&report::render_all(&warnings, sources, context.output.about));
     }
-    if planned.open > 0 {
-        let calls = report::count(planned.open, "call");
-        context
-            .output
-            .about(&format!("! an interrupted run left {calls} without an answer; `apply` looks at them before anything else\n"));
+    for holder in &planned.running {
+        context.output.about(&format!("! {}: planned from what is recorded by now\n", holder_line(holder)));
     }
     if context.output.wants_document() {
-        context.output.document(&json::plan(plan, sources))?;
+        let mut document = json::plan(plan, sources);
+        document["running"] = planned.running.iter().map(holder_json).collect();
+        context.output.document(&document)?;
     }
     let read = planned.read.map_or(Read::Records, |(number, took)| Read::Live(number, took));
     let view = View { plan, sources, terminal: context.output.result, full, read };

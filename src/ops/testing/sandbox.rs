@@ -148,10 +148,10 @@ impl TestWorld {
         order_resources(&desired.resources).map(drop).map_err(|circles| self.workspace.failure(circles))
     }
 
-    async fn plan(&self, destroy: bool, told: &StepTold, done: &mut Done) -> Result<(), Failure> {
+    async fn plan(&mut self, destroy: bool, told: &StepTold, done: &mut Done) -> Result<(), Failure> {
         let request =
             plan::Request { only: told.only.clone(), replace: told.replace.clone(), destroy, ..plan::Request::default() };
-        let plan = done.plan.insert(plan::make(&self.workspace, &request).await?.plan);
+        let plan = done.plan.insert(plan::make(&mut self.workspace, &request).await?.plan);
         match policies::refusals(plan) {
             refused if refused.is_empty() => Ok(()),
             refused => Err(self.workspace.failure(refused)),

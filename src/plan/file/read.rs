@@ -16,9 +16,9 @@ use crate::model::schema::{OnChange, ReplaceOrder};
 use crate::model::verdict::{Exception, Finding, FindingOutcome, Level, Verdict};
 use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
-    Action, Address, Change, Code, Confidence, Deferred, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic, Digest,
-    Edge, EdgeReason, Edit, FieldChange, Fields, Fix, Kind, Lifecycle, Origin, Plan, ProviderName, Reason, Record, RecordEdge,
-    RecordId, Requirement, Schemas, Severity, SourceId, Sources, Span, Turn, Value,
+    Action, Address, Became, Change, Code, Confidence, Deferred, DesiredOutput, DesiredProvider, DesiredResource, Diagnostic,
+    Digest, Edge, EdgeReason, Edit, FieldChange, Fields, Fix, Foreseen, Kind, Lifecycle, Made, Origin, Plan, ProviderName,
+    Reason, Record, RecordEdge, RecordId, Requirement, Schemas, Severity, SourceId, Sources, Span, Turn, Value,
 };
 
 /// Why bytes are no plan.
@@ -34,20 +34,25 @@ pub(super) fn decode(
     schemas: &Schemas,
     digest: SecretDigest<'_>,
 ) -> std::result::Result<PlanFile, Box<Diagnostic>> {
-    read(bytes, schemas, digest).map_err(|trouble| {
+    let mut made = None;
+    read(bytes, schemas, digest, &mut made).map_err(|trouble| {
         Box::new(match trouble {
             Trouble::Damaged(what) => Code::DamagedPlan
                 .error(format!("this is no plan that can be applied: {what}"))
                 .help("make a new one with `stackwright plan`"),
-            Trouble::Stale(what) => Code::StalePlan
-                .error(format!("this plan was made by another version: {what}"))
-                .help("make a new one with `stackwright plan`"),
+            Trouble::Stale(what) => {
+                let stale = Code::StalePlan.error(format!("this plan was made by another version: {what}"));
+                let stale = made.into_iter().fold(stale, |stale, made: Made| stale.fact("planned", made.to_string()));
+                stale.note("nothing was changed").help("make a new one with `stackwright plan`, then approve it")
+            }
         })
     })
 }
 
-fn read(bytes: &[u8], schemas: &Schemas, digest: SecretDigest<'_>) -> Result<PlanFile> {
+/// `made` is known from the moment at which the bytes are a plan of any version.
+fn read(bytes: &[u8], schemas: &Schemas, digest: SecretDigest<'_>, made: &mut Option<Made>) -> Result<PlanFile> {
     let file: FileShape = serde_json::from_slice(bytes).map_err(|error| damaged(error.to_string()))?;
+    *made = file.plan.made.clone().map(|(who, time_ms)| Made { who, time_ms });
     if file.format != FORMAT {
         return Err(Trouble::Stale(format!("it has format {}, and this program reads {FORMAT}", file.format)));
     }
@@ -74,6 +79,19 @@ fn read(bytes: &[u8], schemas: &Schemas, digest: SecretDigest<'_>) -> Result<Pla
 fn basis((stack, environment, output, digest): (String, String, String, String)) -> Result<ElsewhereBasis> {
     let digest = Digest::parse(&digest).ok_or_else(|| damaged("a digest is none".to_owned()))?;
     Ok(ElsewhereBasis { stack: stack.into(), environment: environment.into(), output: output.into(), digest })
+}
+
+fn foreseen(shape: ForeseenShape) -> Result<Foreseen> {
+    let became = Became::ALL.into_iter().find(|it| it.word() == shape.became);
+    let digest = |text: String| Digest::parse(&text).ok_or_else(|| damaged("a digest is none".to_owned()));
+    Ok(Foreseen {
+        address: address(&shape.address)?,
+        action: shape.action.into(),
+        became: became.ok_or_else(|| damaged(format!("a call became `{}`", shape.became.escape_debug())))?,
+        certain: shape.certain,
+        words: shape.words,
+        record: shape.record.map(digest).transpose()?,
+    })
 }
 
 struct Reader<'a> {
@@ -115,6 +133,8 @@ impl Reader<'_> {
                 .collect::<Result<_>>()?,
             notices: shape.notices.into_iter().map(drift).collect::<Result<_>>()?,
             policies: shape.policies.into_iter().map(verdict).collect::<Result<_>>()?,
+            foreseen: shape.foreseen.into_iter().map(foreseen).collect::<Result<_>>()?,
+            made: shape.made.map(|(who, time_ms)| Made { who, time_ms }),
         })
     }
 

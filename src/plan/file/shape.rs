@@ -54,6 +54,22 @@ pub struct PlanShape {
     pub notices: Vec<DriftShape>,
     #[serde(default)]
     pub policies: Vec<VerdictShape>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreseen: Vec<ForeseenShape>,
+    /// Who made it, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<(String, i64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeseenShape {
+    pub address: String,
+    pub action: String,
+    pub became: String,
+    pub certain: bool,
+    pub words: String,
+    pub record: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Action, Code, Digest, Origin, Plan, Span, Value};
+use crate::model::{Action, Became, Code, Digest, Foreseen, Made, Origin, Plan, Span, Value};
 use crate::plan::tests::world::*;
 use crate::world::tamper;
 
@@ -39,6 +39,15 @@ fn rich() -> (World, Plan) {
         reason: "shown to the visitor".into(),
         instance: Some(address("service.api")),
     });
+    plan.foreseen.push(Foreseen {
+        address: address("test.app.b"),
+        action: "update".into(),
+        became: Became::Again,
+        certain: false,
+        words: "seen".into(),
+        record: Some(Digest::of(b"b")),
+    });
+    plan.made = Some(Made { who: "ada".into(), time_ms: 1_767_225_600_000 });
     (world, plan)
 }
 

@@ -12,8 +12,8 @@ use crate::model::schema::ReplaceOrder;
 use crate::model::verdict::{Exception, Finding, FindingOutcome, Level, Verdict};
 use crate::model::wire::{Context, Wire, WireError};
 use crate::model::{
-    Action, Change, Code, Confidence, DesiredProvider, DesiredResource, Diagnostic, Edge, EdgeReason, FieldChange, Fields, Fix,
-    Origin, Plan, Reason, Record, RecordEdge, Requirement, Sources, Span, Type, Value,
+    Action, Change, Code, Confidence, DesiredProvider, DesiredResource, Diagnostic, Digest, Edge, EdgeReason, FieldChange,
+    Fields, Fix, Foreseen, Origin, Plan, Reason, Record, RecordEdge, Requirement, Sources, Span, Type, Value,
 };
 
 pub(super) fn encode(plan: &Plan, sources: &Sources) -> Result<Vec<u8>, Box<Diagnostic>> {
@@ -78,7 +78,20 @@ fn plan_shape(plan: &Plan) -> Result<PlanShape, WireError> {
             .collect(),
         notices: plan.notices.iter().map(drift).collect::<Result<_, _>>()?,
         policies: plan.policies.iter().map(verdict).collect(),
+        foreseen: plan.foreseen.iter().map(foreseen).collect(),
+        made: plan.made.as_ref().map(|made| (made.who.clone(), made.time_ms)),
     })
+}
+
+fn foreseen(foreseen: &Foreseen) -> ForeseenShape {
+    ForeseenShape {
+        address: foreseen.address.to_string(),
+        action: foreseen.action.to_string(),
+        became: foreseen.became.word().to_owned(),
+        certain: foreseen.certain,
+        words: foreseen.words.clone(),
+        record: foreseen.record.as_ref().map(Digest::to_string),
+    }
 }
 
 fn requirement(requirement: &Requirement) -> Result<RequirementShape, WireError> {

@@ -73,6 +73,7 @@ impl Planner<'_> {
             same,
             elsewhere,
             reads,
+            foreseen: self.known.foreseen.to_vec(),
             outputs,
             providers,
             inputs: self.desired.inputs,
@@ -84,6 +85,7 @@ impl Planner<'_> {
             reveals: self.desired.reveals,
             notices,
             policies: Vec::new(),
+            made: None,
         };
         plan.effects = effects::subject(&plan, self.known.digest);
         plan.id = effects::plan_id(&plan.effects);

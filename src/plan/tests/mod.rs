@@ -11,7 +11,7 @@ use world::*;
 
 use super::*;
 use crate::model::schema::ReplaceOrder;
-use crate::model::{Action, Code, FieldChange, Reason, SeenResource, Span, Value};
+use crate::model::{Action, Became, Code, FieldChange, Foreseen, Reason, SeenResource, Span, Value};
 
 fn action_of(plan: &crate::model::Plan, address: &str) -> Vec<String> {
     let changes = plan.changes.iter().filter(|change| change.address.as_str() == address);
@@ -495,12 +495,63 @@ fn a_plan_fits_only_the_versions_that_it_was_made_from() {
     world.applied();
     world.redeclare(app("a").with("name", "x").with("note", "1"));
     let plan = world.plan();
-    assert!(check_fits(&plan, "store", Some(1), &world.records).is_ok());
+    let fits = |world: &World, store: &str, revision| {
+        let digest = |value: &Value| Digest::of(value.as_text().unwrap_or_default().as_bytes());
+        let (records, schemas) = (&world.records, &world.schemas);
+        check_fits(&plan, &Present { store, revision: Some(revision), records, schemas, digest: &digest })
+    };
+    assert!(fits(&world, "store", 1).is_ok());
     world.record_mut("test.app.a").version += 1;
-    let refusal = check_fits(&plan, "store", Some(2), &world.records).unwrap_err();
+    let refusal = fits(&world, "store", 2).unwrap_err();
     assert_eq!(refusal.code, Code::StalePlan);
     assert!(refusal.notes[1].1.contains("`test.app.a`"));
-    assert_eq!(check_fits(&plan, "another", Some(1), &world.records).unwrap_err().code, Code::StalePlan);
+    assert_eq!(fits(&world, "another", 1).unwrap_err().code, Code::StalePlan);
+}
+
+#[test]
+fn a_plan_of_what_recovery_will_record_fits_that_and_nothing_else() {
+    let digest = |value: &Value| Digest::of(value.as_text().unwrap_or_default().as_bytes());
+    let mut world = World::default();
+    world.declare(app("a").with("name", "x").with("token", Value::text("a-secret").secret()));
+    world.applied();
+    let record = world.record_mut("test.app.a");
+    record.version = Record::FORESEEN;
+    let digested = record_digest(&record.clone(), Became::Done, &world.schemas, &digest);
+    world.redeclare(app("a").with("name", "x").with("note", "1"));
+    world.foreseen = vec![Foreseen {
+        address: address("test.app.a"),
+        action: "create".into(),
+        became: Became::Done,
+        certain: true,
+        words: String::new(),
+        record: Some(digested),
+    }];
+    let plan = world.plan();
+    assert_eq!(plan.reads, [(address("test.app.a"), Record::FORESEEN)]);
+    let fits = |records: &BTreeMap<Address, Arc<Record>>| {
+        let schemas = &world.schemas;
+        check_fits(&plan, &Present { store: "store", revision: Some(1), records, schemas, digest: &digest })
+    };
+    let with = |change: &dyn Fn(&mut Record)| {
+        let mut records = world.records.clone();
+        let record = Arc::make_mut(records.get_mut(&address("test.app.a")).unwrap());
+        record.version = 17;
+        change(record);
+        fits(&records)
+    };
+    assert!(with(&|_| {}).is_ok());
+    let others: [&dyn Fn(&mut Record); 5] = [
+        &|it| drop(it.inputs.insert("token".into(), Value::text("b-secret").secret())),
+        &|it| drop(it.computed.insert("id".into(), Value::text("another"))),
+        &|it| it.id = crate::model::RecordId([9; 16]),
+        &|it| it.protect = true,
+        &|it| it.generation += 1,
+    ];
+    for other in others {
+        let said = format!("{:?}", with(other).unwrap_err().notes);
+        assert!(said.contains("was taken to have happened") && said.contains("other values are recorded"), "{said}");
+    }
+    assert!(format!("{:?}", fits(&BTreeMap::new()).unwrap_err().notes).contains("nothing is recorded there"));
 }
 
 #[test]

@@ -48,6 +48,13 @@ impl View {
         Some(format!("run {run} did not lease {missing}"))
     }
 
+    /// What the view would be if a call were settled so: for plans, which write nothing. The records have the version
+    /// [`Record::FORESEEN`].
+    pub fn suppose(&mut self, operation: OperationId, writes: Vec<RecordWrite>) {
+        self.take_open(operation);
+        self.write_all(Record::FORESEEN, writes);
+    }
+
     /// `Err` says why the entry is void.
     fn take_effect(&mut self, header: &Header, body: Body) -> Result<(), String> {
         match body {
