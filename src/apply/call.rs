@@ -71,7 +71,9 @@ impl Performer {
         loop {
             let rest = || deadline.saturating_sub(self.world.clock.elapsed());
             // Who has lost its lease can write nothing, and so may send nothing.
-            self.journal.last_for(rest()).await.map_err(Trouble::Broken)?;
+            if guards::stands(Guard::LeaseLasts) {
+                self.journal.last_for(rest()).await.map_err(Trouble::Broken)?;
+            }
             // Its time was over before it could be sent: it comes back as a new operation.
             if rest().is_zero() {
                 return Ok(self.conclude(lane, operation, call, &tried, CallError::Throttled { after: None }).await);

@@ -13,6 +13,8 @@ pub enum Guard {
     IntentFirst,
     /// A run that finds another in its place writes no more.
     Fence,
+    /// A run makes sure of its lease before each call. Either this or [`Guard::WriterMayLive`] would do.
+    LeaseLasts,
     /// Before a call is sent again that may be under way, that is written down.
     AttemptFirst,
     /// Recovery looks before it says that a call has had no effect.
@@ -24,23 +26,23 @@ pub enum Guard {
 }
 
 thread_local! {
-    static TAKEN: Cell<Option<Guard>> = const { Cell::new(None) };
+    static TAKEN: Cell<&'static [Guard]> = const { Cell::new(&[]) };
 }
 
 /// Whether a guard stands: always, but where a test has taken it away.
 pub fn stands(guard: Guard) -> bool {
-    !cfg!(debug_assertions) || TAKEN.get() != Some(guard)
+    !cfg!(debug_assertions) || !TAKEN.get().contains(&guard)
 }
 
-/// Runs something on this thread without a guard.
-pub fn without<T>(guard: Guard, run: impl FnOnce() -> T) -> T {
+/// Runs something on this thread without some guards.
+pub fn without<T>(guards: &'static [Guard], run: impl FnOnce() -> T) -> T {
     struct Back;
     impl Drop for Back {
         fn drop(&mut self) {
-            TAKEN.set(None);
+            TAKEN.set(&[]);
         }
     }
-    TAKEN.set(Some(guard));
+    TAKEN.set(guards);
     let _back = Back;
     run()
 }

@@ -98,10 +98,82 @@ pub fn apply_all(texts: &[String]) -> (usize, usize) {
     clock.run(all).expect("nothing waits for ever")
 }
 
+/// What is applied where a misfortune is tried at each of its moments.
+const PLAIN: &str = r#"
+stack life { language = 1 }
+provider fly { org = "acme", region = "cdg" }
+provider cloudflare { account = "acme", zone = "example.com" }
+environment production { on = fly }
+secret given
+data cloudflare.zone main { name = "example.com" }
+resource fly.app main { name = "life-main" }
+resource fly.machine m { app = fly.app.main.name, name = "life-m", image = "registry.example.com/m:VERSION", lifecycle { timeout = 2m } }
+resource fly.volume v { app = fly.app.main.name, size = 1GiB, lifecycle { timeout = 2m } }
+resource fly.secret s { app = fly.app.main.name, name = "S", value = secret.given.value }
+resource cloudflare.record r { zone_id = cloudflare.zone.main.id, name = "r", type = "TXT", content = "VERSION" }
+"#;
+
+/// One misfortune, at a moment of a first apply or of a change.
+#[derive(Clone, Copy)]
+pub enum Misfortune {
+    /// A first apply is stopped at this touch for so long, its lock is released, and another takes its place.
+    Replaced(u64, Duration),
+    /// A change is left at once after so long, while many of its calls arrive late.
+    Left(Duration),
+}
+
+/// Applies a small program, and gives the laws that were broken.
+pub fn suffer(misfortune: Misfortune, without: Without) -> Vec<String> {
+    match without {
+        Without::Guards(guards) => guards::without(guards, || suffer_so(misfortune, without)),
+        _ => suffer_so(misfortune, without),
+    }
+}
+
+fn suffer_so(misfortune: Misfortune, without: Without) -> Vec<String> {
+    let (_, clock) = World::simulated(BEGINNING, &[]);
+    // The place of whoever is left on one machine is taken at once.
+    let wants_shared = matches!(misfortune, Misfortune::Replaced(..));
+    let mut lives = (1..).map(|seed| Life::new(seed, clock.clone(), without));
+    let life = lives.find(|life| life.disk.shared == wants_shared).expect("there are many");
+    let model = Model::new(&life.chance);
+    let text = |version: &str| PLAIN.replace("VERSION", version);
+    let errand = |version: &str| Errand { text: text(version), ..Errand::calm() };
+    let over = clock.run(async {
+        match misfortune {
+            Misfortune::Replaced(touch, long) => {
+                let stopped = Errand { stops: Some((touch, long)), ..errand("v1") };
+                let other = Errand { begins: Duration::from_secs(8), ..errand("v1") };
+                let both = join_all([life.process(stopped), life.process(other)]);
+                tokio::join!(both, life.intrude(Some(Duration::from_secs(5))));
+            }
+            Misfortune::Left(after) => {
+                life.process(errand("v1")).await;
+                life.net.set_weather(Weather { late: 700, ..Weather::default() });
+                life.process(Errand { signal: Some((after, Stop::Leave)), ..errand("v2") }).await;
+                life.calm();
+            }
+        }
+        life.check_now(&model, "afterwards").await;
+        let ended = life.process(errand("v2")).await;
+        if !matches!(ended, Ended::Over { complete: true, .. }) {
+            life.violates("the last apply does not come to its end".into());
+        }
+        life.clock.sleep(LINGER * 3).await;
+        life.check_now(&model, "at the end").await;
+    });
+    let mut broken = life.lived.lock().expect("nothing panics while it holds this").violations.clone();
+    broken.extend(life.net.ledger.violations());
+    if over.is_err() {
+        broken.push("everything waits, and nobody sleeps".into());
+    }
+    broken
+}
+
 /// Lives it to the end.
 pub fn live(seed: u64, without: Without) -> Lived {
     match without {
-        Without::Guard(guard) => guards::without(guard, || live_so(seed, without)),
+        Without::Guards(guards) => guards::without(guards, || live_so(seed, without)),
         _ => live_so(seed, without),
     }
 }

@@ -51,7 +51,7 @@ pub enum Without {
     /// A deletion is called done before the platform has answered.
     Answer,
     /// What the engine does itself.
-    Guard(Guard),
+    Guards(&'static [Guard]),
 }
 
 pub struct Net {
