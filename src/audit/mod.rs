@@ -19,5 +19,5 @@ pub use blame::{Blame, blame};
 pub use chain::Trust;
 pub(crate) use changes::field_diffs;
 pub use changes::{CallMade, Changed, FieldDiff, OutputDiff, RevisionDetail, diff, show};
-pub use history::{Past, addresses, history};
+pub use history::{Happening, Past, addresses, happenings, history};
 pub use verify::{Check, Finding, Verification, verify_entries, verify_log, verify_read};

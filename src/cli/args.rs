@@ -104,7 +104,7 @@ pub enum Command {
     Output(OutputArgs),
     /// What depends on what
     Graph(GraphArgs),
-    /// The applies of an environment, newest first
+    /// What was applied to an environment, and what was done to its log, newest first
     History(HistoryArgs),
     /// What changed between two revisions
     Diff(DiffArgs),

@@ -15,7 +15,7 @@ use super::interrupted;
 use super::project::Failure;
 use super::signing;
 use super::wait::Wait;
-pub use super::wait::Waiting;
+pub use super::wait::{LockWait, Waiting};
 use super::workspace::Workspace;
 use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
 pub use crate::apply::{Event, Recovered, StepName, Stop};
@@ -83,7 +83,7 @@ pub async fn settle(
 /// A run that holds the addresses of all calls that no living run holds; `None` where there are none.
 async fn begin_settling(workspace: &mut Workspace, request: &Request) -> Result<Option<Run>, Failure> {
     signing::ready(&workspace.settings, &workspace.state).map_err(|it| workspace.fail(it))?;
-    let mut wait = Wait::new(workspace, request);
+    let mut wait = Wait::new(&workspace.settings.world.clock, request.lock_wait);
     loop {
         workspace.state.refresh().await.map_err(|it| workspace.fail(it))?;
         let open: BTreeSet<Address> = interrupted::left(&workspace.state).await.map_err(|it| workspace.fail(it))?;
@@ -95,7 +95,7 @@ async fn begin_settling(workspace: &mut Workspace, request: &Request) -> Result<
             Begun::Run(run) => return Ok(Some(run)),
             // It lives after all, so its calls are its own: asked again, they are not among those that are left.
             Begun::Held(held) => {
-                if !wait.on(&held, request).await {
+                if !wait.on(&held, &request.waiting).await {
                     return Ok(None);
                 }
             }
@@ -288,7 +288,7 @@ fn written(change: &crate::model::Change) -> Vec<Address> {
 /// Begins a run, waiting for others as long as was allowed; `None` where whoever waits wants to stop.
 async fn begin(workspace: &mut Workspace, header: RunHeader, request: &Request) -> Result<Option<Run>, Failure> {
     signing::ready(&workspace.settings, &workspace.state).map_err(|it| workspace.fail(it))?;
-    let mut wait = Wait::new(workspace, request);
+    let mut wait = Wait::new(&workspace.settings.world.clock, request.lock_wait);
     loop {
         let held = match workspace.state.try_begin(&header).await.map_err(|it| workspace.fail(it))? {
             Begun::Run(run) => return Ok(Some(run)),
@@ -297,7 +297,7 @@ async fn begin(workspace: &mut Workspace, header: RunHeader, request: &Request) 
         if !wait.allows(&held) {
             return Err(workspace.fail(held.refusal(&workspace.name())));
         }
-        if !wait.on(&held, request).await {
+        if !wait.on(&held, &request.waiting).await {
             return Ok(None);
         }
     }

@@ -7,14 +7,15 @@ use super::project::Failure;
 use super::settings::Settings;
 use super::stored::{self, Stored};
 use crate::audit::{self, Trust};
-pub use crate::audit::{Blame, Changed, FieldDiff, Finding, OutputDiff, Past, Revealed, RevisionDetail, Verification};
+pub use crate::audit::{Blame, Changed, FieldDiff, Finding, Happening, OutputDiff, Past, Revealed, RevisionDetail, Verification};
 use crate::model::{Address, Code, Diagnostic};
 pub use crate::state::JudgedPolicy;
 use crate::state::sign::{AllowedSigner, allowed_signers};
 use crate::state::{Parcel, StoreId};
 
-/// Revisions, newest first: all, or those that touched an address that fits the glob.
-pub async fn history(stored: &Stored, glob: Option<&str>) -> Result<Vec<Past>, Box<Diagnostic>> {
+/// What happened, newest first: all revisions and what was done to the log itself, or the revisions that touched an address that
+/// fits the glob.
+pub async fn history(stored: &Stored, glob: Option<&str>) -> Result<(Vec<Past>, Vec<Happening>), Box<Diagnostic>> {
     let addresses: Vec<Address> = match glob {
         None => Vec::new(),
         Some(glob) => {
@@ -28,7 +29,12 @@ pub async fn history(stored: &Stored, glob: Option<&str>) -> Result<Vec<Past>, B
     };
     let mut past = audit::history(&stored.state, &addresses).await?;
     past.reverse();
-    Ok(past)
+    let mut happenings = match glob {
+        None => audit::happenings(&stored.state).await?,
+        Some(_) => Vec::new(),
+    };
+    happenings.reverse();
+    Ok((past, happenings))
 }
 
 pub async fn revision(stored: &Stored, number: u64) -> Result<RevisionDetail, Box<Diagnostic>> {

@@ -92,8 +92,18 @@ fn refuse_a_second_state(settings: &Settings, asked: &Asked, environment: &str, 
         Asked::Local => None,
     };
     let error = Code::StateUnavailable.error(message).labels(label).fact("asked for", place);
-    let error = if other == place { error } else { error.fact("state", other).help("`stackwright state migrate` moves a state") };
+    let error = if other == place { error } else { error.help(migrates_from(&other)).fact("state", other) };
     Err(Box::new(error.note("nothing was changed: going on would make everything a second time").help(way_out)))
+}
+
+/// How to bring a state here from where it was seen.
+fn migrates_from(place: &str) -> String {
+    let from = match place {
+        place if place.starts_with("postgres") => "postgres { … }",
+        place if place.starts_with("s3:") => "s3 { … }",
+        _ => return "`stackwright state migrate --from 'local {}' --reason \"…\"` moves it here".into(),
+    };
+    format!("`stackwright state migrate --from '{from}' --reason \"…\"` moves it here: `--from` takes what stood in `state` before")
 }
 
 /// As [`open`], not yet read: for audits.

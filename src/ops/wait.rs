@@ -5,8 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::apply::Request;
-use super::workspace::Workspace;
 use crate::apply::Stop;
 use crate::state::Held;
 use crate::world::Clock;
@@ -24,6 +22,13 @@ type Told = dyn Fn(&Held) + Send + Sync;
 pub struct Waiting {
     pub told: Option<Arc<Told>>,
     pub stop: Option<watch::Receiver<Stop>>,
+}
+
+/// How long somebody waits for whoever holds the same addresses (`--lock-wait`), and who is told.
+#[derive(Clone, Default, Debug)]
+pub struct LockWait {
+    pub limit: Duration,
+    pub waiting: Waiting,
 }
 
 impl Waiting {
@@ -54,9 +59,8 @@ pub(super) struct Wait {
 }
 
 impl Wait {
-    pub fn new(workspace: &Workspace, request: &Request) -> Wait {
-        let clock = workspace.settings.world.clock.clone();
-        Wait { until: clock.elapsed() + request.lock_wait, clock, pause: PAUSE, said: None }
+    pub fn new(clock: &Arc<dyn Clock>, limit: Duration) -> Wait {
+        Wait { until: clock.elapsed() + limit, clock: clock.clone(), pause: PAUSE, said: None }
     }
 
     /// Whether this holder may be waited for. One that shows no life is, also by who did not ask to wait: that takes no longer than
@@ -66,17 +70,17 @@ impl Wait {
     }
 
     /// Waits a little, and says for whom; false where whoever waits wants to stop.
-    pub async fn on(&mut self, held: &Held, request: &Request) -> bool {
+    pub async fn on(&mut self, held: &Held, waiting: &Waiting) -> bool {
         let (run, now) = (held.holder.active.lease.run, self.clock.elapsed());
         if self.said.is_none_or(|(said, at)| said != run || now - at >= TELL) {
             self.said = Some((run, now));
-            request.waiting.told.iter().for_each(|told| told(held));
+            waiting.told.iter().for_each(|told| told(held));
         }
         let pause = self.pause;
         self.pause = (pause * 3 / 2).min(PAUSE_MAX);
         tokio::select! {
             biased;
-            () = request.waiting.is_over() => false,
+            () = waiting.is_over() => false,
             () = self.clock.sleep(pause) => true,
         }
     }

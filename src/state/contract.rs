@@ -158,11 +158,12 @@ pub trait Store: Send + Sync {
         self.append(None, entries).await
     }
 
-    /// Puts another log in the place of the one that is there, damaged or not; whole or not at all. Gives the place where what was
-    /// there is kept, for messages; empty where there was nothing.
+    /// Puts another log in the place of the one that is there, damaged or not, and reads it back. `found` is what was there when it was
+    /// looked at. Gives the place where that is kept, for messages; empty where nothing had to give way.
     ///
-    /// Errors: [`StoreError::Unavailable`] where a run is alive, or where the store does not do that.
-    async fn replace(&self, _entries: Vec<Entry>, _snapshot: Option<Snapshot>) -> Result<String, StoreError> {
+    /// Errors: [`StoreError::Moved`] where somebody has written since; [`StoreError::Unavailable`] where a run is alive, or where the
+    /// store does not do that; [`StoreError::Refused`] where somebody with other rights has to do a part of it.
+    async fn replace(&self, _found: &Salvage, _entries: Vec<Entry>, _snapshot: Option<Snapshot>) -> Result<String, StoreError> {
         let what = format!("put another log in the place of the one in {}", self.place());
         Err(StoreError::Unavailable { what, why: "this kind of store never takes anything away".into() })
     }

@@ -68,7 +68,7 @@ pub fn head(data: &[u8]) -> u64 {
 
 /// The container of a snapshot, and what is in it.
 pub fn snapshot(data: &[u8]) -> u64 {
-    let container = u64::from(embedded::read_snapshot_for_tests(data));
+    let container = u64::from(super::store::snapshot::read_snapshot_for_tests(data));
     let head = Head { sequence: 9, hash: Digest([1; 32]) };
     match snapshot::read(head, data, Wire::sealed(&Blind)) {
         Err(_) => container,

@@ -159,7 +159,7 @@ impl Holder {
         format!("{since} ({}), {}; {done} of {changes} done{left}", span(self.running), self.life.words())
     }
 
-    fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         format!("{}, since {}", self.who(), self.state())
     }
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::disallowed_methods, reason = "real servers are watched by the real clock")]
 
 mod apply;
+mod carry;
 mod postgres;
 mod relay;
 mod s3;
 mod servers;
+mod tls;

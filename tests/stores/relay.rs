@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +26,8 @@ struct Inner {
     /// So many replies are lost, each with its connection, after the server has heard the request.
     replies_to_lose: AtomicUsize,
     lost: AtomicUsize,
+    /// So many bytes still go to the server; then the line is silent.
+    requests_left: AtomicU64,
 }
 
 impl Relay {
@@ -37,6 +39,7 @@ impl Relay {
             open: Mutex::default(),
             replies_to_lose: AtomicUsize::new(0),
             lost: AtomicUsize::new(0),
+            requests_left: AtomicU64::new(u64::MAX),
         });
         let relay = Relay { port, inner };
         let accepting = relay.clone();
@@ -61,11 +64,16 @@ impl Relay {
         self.inner.replies_to_lose.store(count, Ordering::SeqCst);
     }
 
+    /// The line goes silent once so many bytes have gone to the server.
+    pub fn silent_after(&self, bytes: u64) {
+        self.inner.requests_left.store(bytes, Ordering::SeqCst);
+    }
+
     pub fn lost(&self) -> usize {
         self.inner.lost.load(Ordering::SeqCst)
     }
 
-    fn line(&self) -> Line {
+    pub fn line(&self) -> Line {
         *self.inner.line.lock().expect("no panic")
     }
 
@@ -87,6 +95,12 @@ impl Relay {
     fn pass(&self, mut from: TcpStream, mut to: TcpStream, replies: bool) {
         let mut bytes = [0; 1 << 14];
         while let Ok(length @ 1..) = from.read(&mut bytes) {
+            let budget = &self.inner.requests_left;
+            let less = |left: u64| (!replies && left < u64::MAX).then(|| left.saturating_sub(length as u64));
+            if budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok_and(|left| left <= length as u64) {
+                budget.store(u64::MAX, Ordering::SeqCst);
+                *self.inner.line.lock().expect("no panic") = Line::Silent;
+            }
             // Kept, as a line that is dead keeps it.
             if self.line() == Line::Silent {
                 continue;

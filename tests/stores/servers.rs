@@ -111,6 +111,27 @@ impl Postgres {
         if asked.status.success() { Ok(text(&asked.stdout)) } else { Err(text(&asked.stderr)) }
     }
 
+    /// Lines are encrypted from now on, with this certificate.
+    pub fn encrypt(&self, certificate: &Path, key: &Path) {
+        let mut settings = String::new();
+        for (setting, from) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+            let to = self.dir.path().join(from.file_name().expect("a file"));
+            std::fs::copy(from, &to).expect("copied");
+            std::fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("set");
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(&to, Some(NOBODY), Some(NOBODY)).expect("given away");
+            }
+            settings.push_str(&format!("{setting} = '{}'\n", to.display()));
+        }
+        let file = self.dir.path().join("data/postgresql.auto.conf");
+        std::fs::write(file, format!("{settings}ssl = on\n")).expect("settings");
+        self.sql("select pg_reload_conf()").expect("it reads them again");
+        let name = certificate.file_name().and_then(|it| it.to_str()).expect("a name").to_owned();
+        until("encryption", || {
+            self.sql("show ssl_cert_file").is_ok_and(|it| it.ends_with(&name)) && self.sql("show ssl").as_deref() == Ok("on")
+        });
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -181,6 +202,21 @@ impl Bucket {
         Some(server)
     }
 
+    /// One whose lines are encrypted, that hands out credentials too, and has no bucket yet: `moto_server`.
+    pub fn start_encrypted(certificate: &Path, key: &Path) -> Option<Bucket> {
+        let program = s3_program().filter(|program| program.file_name().is_some_and(|name| name != "versitygw"));
+        if !has("moto_server", program.is_some()) {
+            return None;
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut server = Bucket { dir, program: program?, port: free_port(), child: None };
+        let mut command = Command::new(&server.program);
+        command.args(["-H", "127.0.0.1", "-p", &server.port.to_string(), "-c"]).arg(certificate).arg("-k").arg(key);
+        server.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
+        until("the server", || std::net::TcpStream::connect(("127.0.0.1", server.port)).is_ok());
+        Some(server)
+    }
+
     pub fn begin(&mut self) {
         let port = self.port;
         let mut command = Command::new(&self.program);
@@ -211,6 +247,22 @@ impl Bucket {
     pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// Writes over an object of the bucket, or takes it away, as somebody who may.
+    pub fn tamper(&self, path: &str, content: Option<&str>) {
+        if self.keeps_objects() {
+            let file = self.dir.path().join("data/state").join(path);
+            let done = content.map_or_else(|| std::fs::remove_file(&file), |text| std::fs::write(&file, text));
+            return done.expect("tampered with");
+        }
+        let (method, text) = content.map_or(("DELETE", ""), |text| ("PUT", text));
+        // It asks who somebody is, and does not look at the signature.
+        let who = format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0");
+        let request =
+            format!("{method} /state/{path} HTTP/1.1\r\nAuthorization: {who}\r\nContent-Length: {}", text.len());
+        let answer = asked(self.port, &request, text).expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
+    }
 }
 
 impl Drop for Bucket {
@@ -220,13 +272,18 @@ impl Drop for Bucket {
 }
 
 fn put_bucket(port: u16) -> Option<()> {
+    asked(port, "PUT /state HTTP/1.1\r\nContent-Length: 0", "")?.starts_with("HTTP/1.1 200").then_some(())
+}
+
+/// The answer to a request that nobody signs.
+fn asked(port: u16, request: &str, body: &str) -> Option<String> {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
-    let request = format!("PUT /state HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    let request = format!("{request}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n{body}");
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    answer.starts_with("HTTP/1.1 200").then_some(())
+    Some(answer)
 }
 
 fn s3_program() -> Option<PathBuf> {

@@ -100,7 +100,7 @@ fn is_stale(failure: &Failure) -> bool {
 }
 
 /// Says for whom is waited, as long as nothing else is on the screen.
-fn waiting(context: &Context<'_>, stop: &watch::Receiver<Stop>) -> Waiting {
+pub(super) fn waiting(context: &Context<'_>, stop: &watch::Receiver<Stop>) -> Waiting {
     let (output, limit) = (context.output.clone(), context.global.lock_wait);
     let told = move |held: &Held| {
         let holder = &held.holder;

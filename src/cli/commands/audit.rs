@@ -15,7 +15,7 @@ use crate::cli::progress::clock;
 use crate::cli::report::count;
 use crate::cli::terminal::{Ink, Terminal, columns, spread};
 use crate::model::{Code, Name};
-use crate::ops::audit::{self, Changed, FieldDiff, Finding, JudgedPolicy, OutputDiff, Verified, VerifyRequest};
+use crate::ops::audit::{self, Changed, FieldDiff, Finding, Happening, JudgedPolicy, OutputDiff, Verified, VerifyRequest};
 use crate::ops::plan;
 use crate::ops::project::Failure;
 use crate::ops::stored;
@@ -23,8 +23,13 @@ use crate::ops::workspace::Workspace;
 
 pub async fn history(context: &Context<'_>, args: &HistoryArgs) -> Result<Exit, Failure> {
     let stored = stored::open(context.settings, context.global.env.as_deref()).await?;
-    let mut past = audit::history(&stored, args.address.as_deref()).await?;
-    past.truncate(args.limit.unwrap_or(usize::MAX));
+    let (mut past, mut happenings) = audit::history(&stored, args.address.as_deref()).await?;
+    let limit = args.limit.unwrap_or(usize::MAX);
+    let mut places: Vec<u64> = past.iter().map(|it| it.place).chain(happenings.iter().map(|it| it.place)).collect();
+    places.sort_unstable_by(|one, other| other.cmp(one));
+    let oldest = places.get(limit.saturating_sub(1)).copied().unwrap_or(if limit == 0 { u64::MAX } else { 0 });
+    past.retain(|it| it.place >= oldest);
+    happenings.retain(|it| it.place >= oldest);
     let rows: Vec<Json> = past.iter().map(|it| {
         json!({
             "revision": it.revision.number, "run": it.revision.run, "time": instant_json(it.revision.time_ms), "who": it.revision.who,
@@ -33,13 +38,22 @@ pub async fn history(context: &Context<'_>, args: &HistoryArgs) -> Result<Exit, 
             "reveals": it.reveals.iter().map(revealed_json).collect::<Vec<_>>(),
         })
     }).collect();
-    context.output.document(&document("history", json!({"environment": stored.environment, "revisions": rows})))?;
+    context.output.document(&document("history", json!({
+        "environment": stored.environment, "revisions": rows,
+        "happenings": happenings.iter().map(|it| json!({
+            "entry": it.place, "time": instant_json(it.time_ms), "who": it.who, "kind": it.kind, "what": it.what, "reason": it.reason,
+        })).collect::<Vec<_>>(),
+    })))?;
     let terminal = context.output.result;
     let mut table = vec![["rev", "when (UTC)", "who", "from", "what", "plan", "result"].map(str::to_owned)];
+    let mut happenings = happenings.iter().peekable();
     for it in &past {
+        while let Some(later) = happenings.next_if(|later| later.place > it.place) {
+            table.push(happening_row(later));
+        }
         table.push([
             it.revision.number.to_string(),
-            instant(it.revision.time_ms).trim_end_matches(":00 UTC").trim_end_matches(" UTC").to_owned(),
+            when(it.revision.time_ms),
             Escaped(&it.revision.who).to_string(),
             it.revision.commit.as_deref().map_or_else(|| Escaped(&it.run.host).to_string(), |it| Escaped(it).to_string()),
             format!("{}  {}", Escaped(&it.revision.command), counts_text(&it.revision.counts)),
@@ -47,11 +61,23 @@ pub async fn history(context: &Context<'_>, args: &HistoryArgs) -> Result<Exit, 
             it.revision.result.word().to_owned(),
         ]);
     }
+    table.extend(happenings.map(happening_row));
     context.output.text(&columns_text(&table, &terminal));
-    if past.is_empty() {
+    if table.len() == 1 && limit > 0 {
         context.output.about("nothing was applied yet\n");
     }
     Ok(Exit::Done)
+}
+
+fn when(time_ms: i64) -> String {
+    instant(time_ms).trim_end_matches(":00 UTC").trim_end_matches(" UTC").to_owned()
+}
+
+/// What was done to the log itself is no revision; why it was done stands where a revision has its result.
+fn happening_row(it: &Happening) -> [String; 7] {
+    let what = format!("{}  {}", it.kind, Escaped(&it.what)).trim_end().to_owned();
+    let none = || "-".to_owned();
+    [none(), when(it.time_ms), Escaped(&it.who).to_string(), none(), what, none(), Escaped(&it.reason).to_string()]
 }
 
 fn revealed_json(it: &crate::ops::audit::Revealed) -> Json {

@@ -79,8 +79,7 @@ pub async fn restore(context: &Context<'_>, from: &Path, reason: &str) -> Result
     match report.lost {
         0 => out.push_str("lost   nothing\n"),
         lost => {
-            // The last entry is the one about the restore.
-            let head = format!("lost   {} behind entry {}", entries(lost), report.entries - 1);
+            let head = format!("lost   {} behind entry {}", entries(lost), report.upto);
             out.push_str(&format!("{}\n", terminal.paint(Ink::Bad, head)));
         }
     }

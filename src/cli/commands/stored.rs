@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::apply::waiting;
 use super::{Context, carry, key};
 use crate::cli::args::{ForgetArgs, OutputArgs, StateCommand};
 use crate::cli::escape::Escaped;
@@ -9,8 +10,9 @@ use crate::cli::exit::Exit;
 use crate::cli::json::{document, value};
 use crate::cli::report::{count, count_of};
 use crate::cli::terminal::{Ink, spread};
-use crate::cli::{diff, plan_text};
+use crate::cli::{diff, plan_text, signals};
 use crate::model::{Address, Code, Data, Record};
+use crate::ops::apply::LockWait;
 use crate::ops::lock::{self, Holder, OpenCall};
 use crate::ops::project::Failure;
 use crate::ops::rewrite::{self, Rewritten};
@@ -236,8 +238,16 @@ async fn rebuild(context: &Context<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// How long others are waited for, who hears of it, and what ends it.
+fn lock_wait(context: &Context<'_>) -> LockWait {
+    let stop = signals::listen(context.global.timeout, &context.settings.world);
+    LockWait { limit: context.global.lock_wait.unwrap_or_default(), waiting: waiting(context, &stop) }
+}
+
 async fn rewrap(context: &Context<'_>, reason: &str) -> Result<Exit, Failure> {
-    let it = rewrite::rewrap(context.settings, context.global.env.as_deref(), reason).await?;
+    let wait = lock_wait(context);
+    let done = rewrite::rewrap(context.settings, context.global.env.as_deref(), reason, &wait).await?;
+    let Some(it) = done else { return Ok(Exit::Interrupted) };
     let fields = json!({"stack": it.stack, "environment": it.environment, "revision": it.revision, "reason": reason, "resources": it.done.len()});
     context.output.document(&document("state-rewrap", fields))?;
     context.output.text(&format!(
@@ -251,7 +261,9 @@ async fn rewrap(context: &Context<'_>, reason: &str) -> Result<Exit, Failure> {
 }
 
 async fn mv(context: &Context<'_>, from: &str, to: &str, reason: &str) -> Result<Exit, Failure> {
-    let moved = rewrite::mv(context.settings, context.global.env.as_deref(), from, to, reason).await?;
+    let wait = lock_wait(context);
+    let moved = rewrite::mv(context.settings, context.global.env.as_deref(), from, to, reason, &wait).await?;
+    let Some(moved) = moved else { return Ok(Exit::Interrupted) };
     rewritten(context, &moved, "state-mv", "moved", reason)?;
     let (from, to) = (Escaped(from), Escaped(to));
     let text = "the program has to call it so as well, or the next plan would make";
@@ -260,7 +272,9 @@ async fn mv(context: &Context<'_>, from: &str, to: &str, reason: &str) -> Result
 }
 
 pub async fn forget(context: &Context<'_>, args: &ForgetArgs) -> Result<Exit, Failure> {
-    let forgotten = rewrite::forget(context.settings, context.global.env.as_deref(), &args.address, &args.reason).await?;
+    let (named, wait) = (context.global.env.as_deref(), lock_wait(context));
+    let forgotten = rewrite::forget(context.settings, named, &args.address, &args.reason, &wait).await?;
+    let Some(forgotten) = forgotten else { return Ok(Exit::Interrupted) };
     rewritten(context, &forgotten, "forget", "forgotten, stays as it is", &args.reason)?;
     context.output.about("what the program still declares of it, the next apply would make anew\n");
     Ok(Exit::Done)

@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 use crate::model::{Code, Diagnostic, Digest};
 use crate::state::contract::{Entry, FORMAT, Format, Head, Header, Sequence, Snapshot, StoreId};
 use crate::state::log::{Object, genesis_of};
-use crate::state::store::embedded::{read_snapshot, snapshot_bytes};
+use crate::state::store::snapshot::{read_snapshot, snapshot_bytes};
 
 const EXPORT: &str = "stackwright.state-export/1";
 const BACKUP: &str = "stackwright.state-backup/1";

@@ -17,9 +17,10 @@ pub use migrate::{Migrated, Migration};
 type NotHere = Result<(), Box<Diagnostic>>;
 
 use super::contract::{Entry, Head, Salvage, Snapshot, StoreError};
-use super::log::{Body, Carried, Restored, carried_of, lease_of, revision_of};
+use super::holder::Life;
+use super::log::{Body, Carried, Restored, Takeover, carried_of, lease_of, revision_of};
 use super::view::{View, index, snapshot};
-use super::{Shared, State, run, words};
+use super::{Shared, State, replay_without_key, run, words};
 use crate::model::{Address, Code, Diagnostic, Digest};
 
 /// Who carries a log, and why.
@@ -47,6 +48,8 @@ pub struct Report {
     /// Entries that the log has now, the one about the restore included, and its last revision.
     pub entries: u64,
     pub revision: u64,
+    /// The last entry that was put back.
+    pub upto: u64,
     /// Entries behind the backup's head that were saved from the damaged log.
     pub saved: u64,
     /// Entries that were acknowledged once and are not in the log any more.
@@ -107,7 +110,7 @@ impl State {
     }
 
     /// Puts a log where none is (`state import`). The log is then what it was, byte for byte; who did it and why is written into it
-    /// by the first run that follows.
+    /// by the first run that follows, or, on a shared store, by an entry behind it.
     ///
     /// Errors: [`Code::NotCarried`] where there is a state already, or where the log was closed by a move.
     pub async fn import(&self, parcel: &Parcel, carrier: &Carrier) -> Result<(), Box<Diagnostic>> {
@@ -129,8 +132,12 @@ impl State {
             reason: carrier.reason.clone(),
             who: carrier.who.clone(),
         };
-        note.keep(&self.shared)?;
-        match self.shared.store.fill(parcel.entries.clone()).await {
+        let mut entries = parcel.entries.clone();
+        // Where no file can wait beside the log, it is said in the log at once.
+        if !note.keep(&self.shared)? {
+            entries.push(run::entry_after(&self.shared, entries.last().expect("a parcel has entries"), &note.body())?);
+        }
+        match self.shared.store.fill(entries).await {
             Ok(_) => Ok(()),
             Err(StoreError::Moved { head: Some(head) }) => Err(occupied(self.environment(), head, parcel)),
             Err(error) => Err(words::store(&error)),
@@ -178,13 +185,42 @@ impl State {
             _ => {}
         }
         let lost_runs = lost_runs(&log, &lost);
+        let upto = log.len() as u64;
+        self.fence(&mut log, carrier).await?;
         let body = Body::Restore(Restored { who: carrier.who.clone(), reason: carrier.reason.clone(), lost: lost_count });
         log.push(run::entry_after(&self.shared, log.last().expect("a parcel has entries"), &body)?);
         let revision = log.iter().filter(|entry| entry.header.kind == "revision").count() as u64;
         let entries = log.len() as u64;
         let snapshot = parcel.snapshot.clone();
-        let aside = store.replace(log, snapshot).await.map_err(|error| words::store(&error))?;
-        Ok(Report { entries, revision, saved, lost: lost_count, lost_runs, aside })
+        let aside = store.replace(&salvage, log, snapshot).await.map_err(|error| words::store(&error))?;
+        Ok(Report { entries, revision, upto, saved, lost: lost_count, lost_runs, aside })
+    }
+
+    /// Runs that hold addresses in a log that is put back, on a store that cannot tell whether they live: one that gave a sign of life
+    /// just now is not cut off, and the lease of any other ends, so that it finds that out should it come back. Where a store can
+    /// tell, it refuses by itself while one is alive.
+    ///
+    /// Errors: [`Code::Locked`].
+    async fn fence(&self, log: &mut Vec<Entry>, carrier: &Carrier) -> NotHere {
+        // What is sealed tells nothing of leases.
+        let view = replay_without_key(log, |_, _, _| {})?;
+        for active in view.active.values() {
+            let holder = self.shared.holder(&self.watch, &view, active).await?;
+            match holder.life {
+                Life::Alive { beats: true, .. } => {
+                    let text = format!("a run is alive in the state of {}; nothing was changed", self.environment());
+                    let error = Code::Locked.error(text).fact("holder", holder.words());
+                    return Err(Box::new(error.help("wait until it ends; where it is gone, half a minute without a sign of it is enough")));
+                }
+                Life::Silent { .. } => {
+                    let (who, reason) = (Some(carrier.who.clone()), format!("the log was restored: {}", carrier.reason));
+                    let body = Body::Takeover(Takeover { run: active.lease.run, gone: false, reason, who });
+                    log.push(run::entry_after(&self.shared, log.last().expect("a parcel has entries"), &body)?);
+                }
+                Life::Alive { beats: false, .. } | Life::Gone => {}
+            }
+        }
+        Ok(())
     }
 
     /// Goes on with a whole log of which more was known once.
@@ -196,7 +232,7 @@ impl State {
         let appended = self.shared.store.append(Some(last.head()), vec![entry]).await;
         appended.map_err(|error| words::store(&error))?;
         let revision = entries.iter().filter(|entry| entry.header.kind == "revision").count() as u64;
-        Ok(Report { entries: entries.len() as u64 + 1, revision, lost, ..Report::default() })
+        Ok(Report { entries: entries.len() as u64 + 1, upto: entries.len() as u64, revision, lost, ..Report::default() })
     }
 
     /// The end of the log; needs no key.
@@ -313,8 +349,9 @@ impl Note {
         Some(dir.with_file_name(format!("{}.imported", dir.file_name()?.to_string_lossy())))
     }
 
-    fn keep(&self, shared: &Shared) -> Result<(), Box<Diagnostic>> {
-        let Some(path) = Note::path(shared) else { return Ok(()) };
+    /// Whether there is a place for it.
+    fn keep(&self, shared: &Shared) -> Result<bool, Box<Diagnostic>> {
+        let Some(path) = Note::path(shared) else { return Ok(false) };
         let write = || -> std::io::Result<()> {
             let root = path.parent().unwrap_or(&path);
             std::fs::create_dir_all(root)?;
@@ -322,9 +359,13 @@ impl Note {
             std::fs::File::open(&path)?.sync_all()?;
             std::fs::File::open(root)?.sync_all()
         };
-        write().map_err(|error| {
+        write().map(|()| true).map_err(|error| {
             words::store(&StoreError::Unavailable { what: format!("write {}", path.display()), why: error.to_string() })
         })
+    }
+
+    fn body(&self) -> Body {
+        Body::Import(Carried { who: self.who.clone(), reason: self.reason.clone(), place: self.place.clone() })
     }
 
     /// The note, where the log has what it speaks of.
@@ -337,8 +378,7 @@ impl Note {
 
 /// What the next run has to write down before anything else: that the log was imported.
 pub(super) fn owed(shared: &Shared, view: &View) -> Option<Body> {
-    let note = Note::owed(shared, view.head?)?;
-    Some(Body::Import(Carried { who: note.who, reason: note.reason, place: note.place }))
+    Note::owed(shared, view.head?).map(|note| note.body())
 }
 
 /// It was written down.

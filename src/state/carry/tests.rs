@@ -412,3 +412,26 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     all.sort();
     all
 }
+
+/// On a store that cannot tell whether a run lives.
+#[test]
+fn a_restore_does_not_cut_off_a_run_that_lives_and_ends_the_lease_of_one_that_is_silent() {
+    use crate::state::store::memory::Memory;
+    let (world, clock) = World::simulated(jiff::Timestamp::from_second(1_763_793_000).expect("a time"), b"restore");
+    let test = async {
+        let mut state = State::empty(std::sync::Arc::new(Memory::shared()), "production", &world);
+        let run = state.begin(header(&["local.value.a"])).await.expect("a run");
+        let mut log = state.entries().await.expect("whole");
+        let before = log.clone();
+        let refused = state.again().await.expect("it opens").fence(&mut log, &carrier()).await.expect_err("it lives");
+        assert!(refused.code == Code::Locked && refused.message.contains("a run is alive"), "{refused:?}");
+        assert_eq!(log, before);
+        drop(run);
+        world.clock.sleep(std::time::Duration::from_secs(40)).await;
+        state.again().await.expect("it opens").fence(&mut log, &carrier()).await.expect("it is silent");
+        assert_eq!(log[..before.len()], before[..]);
+        let view = replay_without_key(&log, |_, _, _| {}).expect("it folds");
+        assert!(view.active.is_empty() && view.void.is_empty(), "{view:?}");
+    };
+    clock.run(test).expect("nothing waits for ever");
+}

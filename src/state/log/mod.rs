@@ -80,6 +80,16 @@ pub fn restored_of(entry: &Entry) -> Option<Restored> {
     Some(raw::<RawRestore<'_>>(entry, &["restore"])?.restored())
 }
 
+/// What an entry says of who can open the secrets; needs no key.
+pub fn key_of(entry: &Entry) -> Option<key::KeyChange> {
+    key::read_key(raw::<key::RawKey<'_>>(entry, &["key"])?).ok()
+}
+
+/// What an entry says of a lease that ended; needs no key.
+pub fn takeover_of(entry: &Entry) -> Option<Takeover> {
+    Some(raw::<wire::RawTakeover<'_>>(entry, &["takeover"])?.takeover())
+}
+
 /// What a lease's entry says; needs no key.
 pub fn lease_of(entry: &Entry) -> Option<Lease> {
     raw::<RawLease<'_>>(entry, &["lease"])?.lease().ok()

@@ -111,7 +111,7 @@ pub fn decode(kind: &str, body: &[u8], view: &View, reading: &mut Reading<'_>) -
         "release" => Body::Release,
         "takeover" => {
             let raw: RawTakeover = parse(body)?;
-            Body::Takeover(Takeover { run: raw.run, gone: raw.gone, reason: raw.reason.into(), who: raw.who.map(Into::into) })
+            Body::Takeover(raw.takeover())
         }
         "intent" => Body::Intent(Box::new(read_intent(parse(body)?, view, reading)?)),
         "accepted" => {
@@ -293,7 +293,7 @@ struct RawRenew<'b> {
 }
 
 #[derive(Deserialize)]
-struct RawTakeover<'b> {
+pub(in crate::state) struct RawTakeover<'b> {
     #[serde(default)]
     gone: bool,
     #[serde(borrow)]
@@ -301,6 +301,12 @@ struct RawTakeover<'b> {
     run: u64,
     #[serde(borrow, default)]
     who: Option<Cow<'b, str>>,
+}
+
+impl RawTakeover<'_> {
+    pub fn takeover(self) -> Takeover {
+        Takeover { run: self.run, gone: self.gone, reason: self.reason.into(), who: self.who.map(Into::into) }
+    }
 }
 
 /// Secrets in the settings of a provider are sealed for its own name: one cannot be put in the place of another.

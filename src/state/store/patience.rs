@@ -21,6 +21,8 @@ pub const WHOLE: Duration = Duration::from_secs(15);
 pub const ATTEMPT: Duration = Duration::from_secs(6);
 /// After so long without an answer, that is told.
 const SLOW: Duration = Duration::from_secs(2);
+/// How often it is told how far something is.
+const PROGRESS: Duration = Duration::from_secs(10);
 /// Slowest link that a large body is given time for, in bytes a second.
 const BYTES_A_SECOND: u64 = 1 << 20;
 
@@ -62,6 +64,21 @@ impl Patience {
         &self.place
     }
 
+    /// For something that carries so many bytes in several requests.
+    pub fn progress(&self, whole: usize) -> Progress<'_> {
+        Progress { patience: self, whole, done: 0, told: self.world.clock.elapsed() }
+    }
+
+    /// A part of an attempt, which carries so many bytes: given up when its own time is over, however long the whole may take.
+    pub async fn part<T, E: Into<Trouble>>(&self, bytes: usize, part: impl Future<Output = Result<T, E>>) -> Result<T, Trouble> {
+        let limit = ATTEMPT + travel(bytes);
+        tokio::select! {
+            biased;
+            done = part => done.map_err(Into::into),
+            () = self.world.clock.sleep(limit) => Err(Trouble::Passing(format!("no answer within {} s", limit.as_secs()))),
+        }
+    }
+
     /// Gives an error to the next request, which would wait as long for the same: of a request that fails without harm.
     pub fn say_once_more(&self, error: StoreError) {
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -79,7 +96,7 @@ impl Patience {
         if let Some(error) = self.kept.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
-        let more = Duration::from_secs(bytes as u64 / BYTES_A_SECOND);
+        let more = travel(bytes);
         let clock = &self.world.clock;
         let deadline = clock.elapsed() + WHOLE + more;
         let mut number = 0;
@@ -152,6 +169,32 @@ impl Patience {
         self.world.random.fill(&mut byte);
         whole / 2 + whole.mul_f64(f64::from(byte[0]) / 510.0)
     }
+}
+
+/// How far something is that takes many requests: told now and then.
+pub struct Progress<'p> {
+    patience: &'p Patience,
+    whole: usize,
+    done: usize,
+    told: Duration,
+}
+
+impl Progress<'_> {
+    /// So many bytes more are there.
+    pub fn more(&mut self, bytes: usize) {
+        self.done += bytes;
+        let now = self.patience.world.clock.elapsed();
+        if now - self.told >= PROGRESS {
+            self.told = now;
+            let line = format!("{}: {} of {} MiB are there", self.patience.place, self.done >> 20, self.whole >> 20);
+            (self.patience.tell)(&line);
+        }
+    }
+}
+
+/// What a body of this size may take on its way.
+fn travel(bytes: usize) -> Duration {
+    Duration::from_secs(bytes as u64 / BYTES_A_SECOND)
 }
 
 #[cfg(test)]

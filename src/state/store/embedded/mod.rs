@@ -32,14 +32,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, mpsc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use self::disk::{Disk, Made};
 use self::replace::{Replacement, replace, salvage};
 use self::scan::{scan, scan_until_damage, unavailable};
 use self::writer::Writer;
-use crate::model::Digest;
 use crate::state::contract::{Entry, Head, Hold, Liveness, Salvage, Sequence, Snapshot, Store, StoreError};
+use crate::state::store::snapshot::{read_snapshot, snapshot_bytes};
 
 type Job = Box<dyn FnOnce(&mut Writer) + Send>;
 
@@ -164,7 +163,7 @@ impl Store for Embedded {
         head.ok_or_else(|| StoreError::Misuse("nothing to make a log of".into()))
     }
 
-    async fn replace(&self, entries: Vec<Entry>, snapshot: Option<Snapshot>) -> Result<String, StoreError> {
+    async fn replace(&self, _: &Salvage, entries: Vec<Entry>, snapshot: Option<Snapshot>) -> Result<String, StoreError> {
         let new = Replacement { entries: &entries, snapshot: snapshot.as_ref(), over_another: true };
         let aside = replace(&self.disk, &self.dir, self.segment_max, &new)?;
         Ok(aside.map(|aside| aside.display().to_string()).unwrap_or_default())
@@ -221,38 +220,6 @@ impl Drop for Held {
     }
 }
 
-const SNAPSHOT_MAGIC: &[u8; 8] = b"SWSNAP\0\x01";
-const SNAPSHOT_HEADER: usize = 8 + 8 + 32 + 32 + 8;
-
-/// `magic  sequence u64  hash [32]  SHA-256 of the rest [32]  unpacked u64`, then the bytes packed with LZ4.
-pub(in crate::state) fn snapshot_bytes(snapshot: &Snapshot) -> Vec<u8> {
-    let packed = lz4_flex::block::compress(&snapshot.bytes);
-    let mut out = Vec::with_capacity(SNAPSHOT_HEADER + packed.len());
-    out.extend_from_slice(SNAPSHOT_MAGIC);
-    out.extend_from_slice(&snapshot.head.sequence.to_le_bytes());
-    out.extend_from_slice(&snapshot.head.hash.0);
-    out.extend_from_slice(&Digest::of(&packed).0);
-    out.extend_from_slice(&(snapshot.bytes.len() as u64).to_le_bytes());
-    out.extend_from_slice(&packed);
-    out
-}
-
-pub(in crate::state) fn read_snapshot(bytes: &[u8]) -> Option<Snapshot> {
-    let (header, packed) = bytes.split_at_checked(SNAPSHOT_HEADER)?;
-    let (magic, rest) = header.split_at(8);
-    let (sequence, rest) = rest.split_at(8);
-    let (hash, rest) = rest.split_at(32);
-    let (digest, length) = rest.split_at(32);
-    let length = usize::try_from(u64::from_le_bytes(length.try_into().ok()?)).ok()?;
-    let believable = length <= packed.len().saturating_mul(255).saturating_add(16);
-    if magic != SNAPSHOT_MAGIC || Digest::of(packed).0 != digest || !believable {
-        return None;
-    }
-    let whole = lz4_flex::block::decompress(packed, length).ok()?;
-    let head = Head { sequence: u64::from_le_bytes(sequence.try_into().ok()?), hash: Digest(hash.try_into().ok()?) };
-    Some(Snapshot { head, bytes: Bytes::from(whole) })
-}
-
 /// For [`crate::state::decoders`]: a segment whose checksums are made to fit.
 pub(in crate::state) fn read_segment_for_tests(data: &[u8]) -> u64 {
     use self::segment::{FRAME, Frame, HEADER, SegmentHeader};
@@ -292,14 +259,4 @@ pub(in crate::state) fn read_head_for_tests(data: &[u8]) -> bool {
     slot.extend_from_slice(format!(" {:08x}", crc32fast::hash(json)).as_bytes());
     slot.resize(head::SLOT.max(slot.len()), b' ');
     head::parse(&slot).is_some()
-}
-
-/// The same of a snapshot's container.
-pub(in crate::state) fn read_snapshot_for_tests(data: &[u8]) -> bool {
-    let mut bytes = data.to_vec();
-    if let Some((header, packed)) = bytes.split_at_mut_checked(SNAPSHOT_HEADER) {
-        header[..8].copy_from_slice(SNAPSHOT_MAGIC);
-        header[48..80].copy_from_slice(&Digest::of(packed).0);
-    }
-    read_snapshot(&bytes).is_some()
 }

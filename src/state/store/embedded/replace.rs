@@ -13,9 +13,10 @@ use super::head::{self, HeadFile};
 use super::scan::{scan, segments_of, unavailable};
 use super::segment::{self, Frame, SegmentHeader};
 use super::writer::{Writer, lock};
-use super::{runs_alive, snapshot_bytes};
+use super::runs_alive;
 use crate::model::Digest;
 use crate::state::contract::{Entry, Head, Salvage, Sequence, Snapshot, StoreError, batches};
+use crate::state::store::snapshot::snapshot_bytes;
 
 /// Bytes of bodies that one append takes when a log is made at once.
 const BATCH: usize = 4 << 20;

@@ -258,7 +258,7 @@ async fn when_any_operation_fails_while_a_log_is_replaced_one_of_the_two_is_ther
             let new = [old[..3].to_vec(), entries(old.get(2).map(Entry::head), &["{\"new\":1}"])].concat();
             let store = Embedded::with_segments_of(place.clone(), 1);
             store.disk.faults.fail_after(operations, fault);
-            let replaced = store.replace(new.clone(), None).await;
+            let replaced = store.replace(&Default::default(), new.clone(), None).await;
             let kept = Embedded::at(place).read(1).await.expect("a log is there");
             match &replaced {
                 Ok(aside) => {

@@ -1,11 +1,12 @@
 //! A log in a PostgreSQL database, shared by everybody who reaches it.
 //!
 //! An append is one statement, so one transaction: it moves the head if the head is the one that was expected, and inserts the
-//! entries if it moved. There are no session locks, which vanish on a failover and behind poolers, and nothing that a lost
+//! entries if it moved. A whole log that is brought at once is several statements of one transaction. There are no session locks, which vanish on a failover and behind poolers, and nothing that a lost
 //! connection leaves half done. A statement whose answer was lost is sent again: it finds its own entries, or room for them, or
 //! those of somebody else.
 
 pub mod address;
+mod restore;
 mod rows;
 mod schema;
 mod tls;
@@ -15,25 +16,27 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
-use tokio_postgres::NoTls;
 use tokio_postgres::types::Type;
+use tokio_postgres::{NoTls, Row};
 
 use self::address::Address;
 use self::rows::{Columns, HeadRow};
 use self::schema::{STEPS, is_missing, quoted};
 use self::tls::Verify;
-use super::embedded::{read_snapshot, snapshot_bytes};
 use super::follows::check_follows;
 use super::patience::{Patience, Tell, Trouble};
-use crate::state::contract::{Entry, Head, Hold, Liveness, Sequence, Snapshot, Store, StoreError};
+use super::bytes_of;
+use super::snapshot::{read_snapshot, snapshot_bytes};
+use crate::state::contract::{Entry, Head, Hold, Liveness, Salvage, Sequence, Snapshot, Store, StoreError, batches};
 use crate::world::World;
 
 /// Connections at once, of one process.
 const CONNECTIONS: usize = 4;
 /// Entries that are asked for at once.
 const CHUNK: i64 = 4096;
-/// The largest append, in bytes of bodies: the server takes no larger message than 1 GiB.
-const APPEND_MAX: usize = 256 << 20;
+/// Bytes of bodies in one statement. What is appended at once and is more goes in several, of one transaction: the server takes
+/// no message of more than 1 GiB, and what takes long should be heard of.
+const BATCH: usize = 4 << 20;
 
 /// One log of a database. Nothing is asked of the server before the first request.
 pub struct Postgres {
@@ -127,23 +130,40 @@ impl Postgres {
         Ok(())
     }
 
+    /// The tables of this version, where they are not there yet.
+    async fn make_tables(&self, lent: &mut Lent) -> Result<(), Trouble> {
+        if self.version.load(Ordering::Relaxed) < STEPS.len() {
+            let version = schema::migrate(lent.client(), &self.schema).await?;
+            self.version.store(version, Ordering::Relaxed);
+            self.look_at(lent).await?;
+        }
+        Ok(())
+    }
+
+    /// What the head says, whatever else there is.
+    async fn head_alone(&self, client: &tokio_postgres::Client, lock: &str) -> Result<Option<HeadRow>, Trouble> {
+        let head = self.table("head");
+        let sql = format!("SELECT store, sequence, hash, format_major, format_minor, engine FROM {head} WHERE log = $1 {lock}");
+        match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await {
+            Ok(found) => found.map(|row| HeadRow::of(&row)).transpose(),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn head_row(&self, client: &tokio_postgres::Client) -> Result<Option<HeadRow>, Trouble> {
         let (head, entry) = (self.table("head"), self.table("entry"));
-        let sql = format!("SELECT store, sequence, hash, format_major, format_minor, engine FROM {head} WHERE log = $1");
-        let found = match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await {
-            Ok(found) => found,
-            Err(error) if is_missing(&error) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if let Some(row) = found {
-            return HeadRow::of(&row).map(Some);
+        if let Some(row) = self.head_alone(client, "").await? {
+            return Ok(Some(row));
         }
         // Both are made together: entries without a head are what is left of a log.
         let sql = format!("SELECT 1 FROM {entry} WHERE log = $1 LIMIT 1");
-        match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await? {
-            None => Ok(None),
+        match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await {
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+            Ok(None) => Ok(None),
             // Unless they were made between the two questions.
-            Some(_) => {
+            Ok(Some(_)) => {
                 let sql = format!("SELECT 1 FROM {head} WHERE log = $1");
                 match client.query_typed_opt(&sql, &[(&self.log, Type::TEXT)]).await? {
                     Some(_) => Err(Trouble::Passing("the log was just begun".into())),
@@ -153,14 +173,38 @@ impl Postgres {
         }
     }
 
-    /// Sends entries; how many were written, which is all or none.
+    /// Sends entries, whole or not at all, as others see it; whether they were written, which they are not where the head is another
+    /// than the expected one.
     async fn insert(
         &self,
         client: &tokio_postgres::Client,
         expected: Option<Head>,
         end: Head,
-        columns: &Columns<'_>,
-    ) -> Result<u64, Trouble> {
+        batches: &[&[Entry]],
+    ) -> Result<bool, Trouble> {
+        let [first, rest @ ..] = batches else { return Ok(false) };
+        if rest.is_empty() {
+            return self.insert_first(client, expected, end, first).await;
+        }
+        self.patience.part(0, client.batch_execute("BEGIN")).await?;
+        // The head as it will be: nobody sees it before the end, and whoever wants to move it meanwhile waits.
+        let is_moved = self.patience.part(bytes_of(first), self.insert_first(client, expected, end, first)).await?;
+        if is_moved {
+            self.insert_rest(client, &self.log, rest).await?;
+        }
+        self.patience.part(0, client.batch_execute(if is_moved { "COMMIT" } else { "ROLLBACK" })).await?;
+        Ok(is_moved)
+    }
+
+    /// Moves the head, if it is the expected one, and writes the entries of the first statement.
+    async fn insert_first(
+        &self,
+        client: &tokio_postgres::Client,
+        expected: Option<Head>,
+        end: Head,
+        entries: &[Entry],
+    ) -> Result<bool, Trouble> {
+        let columns = &Columns::of(entries);
         let (head, entry) = (self.table("head"), self.table("entry"));
         let insert = format!(
             "INSERT INTO {entry} (log, sequence, hash, format_major, format_minor, epoch, run, time_ms, kind, body)
@@ -201,7 +245,36 @@ impl Postgres {
             (&columns.kind, Type::TEXT_ARRAY),
             (&columns.body, Type::BYTEA_ARRAY),
         ];
-        Ok(client.execute_typed(&sql, &parameters).await?)
+        Ok(client.execute_typed(&sql, &parameters).await? > 0)
+    }
+
+    /// Writes further entries of a transaction whose head stands.
+    async fn insert_rest(&self, client: &tokio_postgres::Client, log: &str, batches: &[&[Entry]]) -> Result<(), Trouble> {
+        let sql = format!(
+            "INSERT INTO {} (log, sequence, hash, format_major, format_minor, epoch, run, time_ms, kind, body)
+             SELECT $1, new.* FROM unnest($2::bigint[], $3::bytea[], $4::int[], $5::int[], $6::bigint[], $7::bigint[],
+                                          $8::bigint[], $9::text[], $10::bytea[]) new",
+            self.table("entry")
+        );
+        let mut progress = self.patience.progress(batches.iter().map(|batch| bytes_of(batch)).sum());
+        for batch in batches {
+            let columns = Columns::of(batch);
+            let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 10] = [
+                (&log, Type::TEXT),
+                (&columns.sequence, Type::INT8_ARRAY),
+                (&columns.hash, Type::BYTEA_ARRAY),
+                (&columns.format_major, Type::INT4_ARRAY),
+                (&columns.format_minor, Type::INT4_ARRAY),
+                (&columns.epoch, Type::INT8_ARRAY),
+                (&columns.run, Type::INT8_ARRAY),
+                (&columns.time_ms, Type::INT8_ARRAY),
+                (&columns.kind, Type::TEXT_ARRAY),
+                (&columns.body, Type::BYTEA_ARRAY),
+            ];
+            self.patience.part(bytes_of(batch), client.execute_typed(&sql, &parameters)).await?;
+            progress.more(bytes_of(batch));
+        }
+        Ok(())
     }
 
     /// Whose the entry at the end of an append is that found the head elsewhere: `Ok` where it is ours, from an attempt whose
@@ -233,34 +306,44 @@ impl Postgres {
             Ok(head)
         };
         let Some(head) = self.patience.request(0, asked).await? else { return Ok(()) };
-        let sql = format!(
-            "SELECT sequence, hash, format_major, format_minor, epoch, run, time_ms, kind, body FROM {}
-             WHERE log = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3",
-            self.table("entry")
-        );
         loop {
             // One before the first is asked for, since only it knows what the first follows.
-            let begin = chain.next_row().cast_signed();
-            let asked = |number: u32| {
-                let sql = &sql;
-                async move {
-                    // What took too long may be too much at once.
-                    let chunk = (CHUNK >> (2 * number.min(6))).max(1);
-                    let lent = self.connect().await?;
-                    let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
-                        [(&self.log, Type::TEXT), (&begin, Type::INT8), (&chunk, Type::INT8)];
-                    let rows = lent.query_typed(sql, &parameters).await?;
-                    lent.give_back();
-                    Ok((rows.len() as i64 == chunk, rows))
-                }
-            };
-            let (more, rows) = self.patience.request(0, asked).await?;
+            let (rows, more) = self.rows_from(chain.next_row()).await?;
             for row in &rows {
                 chain.take(row, &head, self.patience.place())?;
             }
             if !more {
                 return chain.reaches(&head, self.patience.place());
             }
+        }
+    }
+
+    /// Some rows from a place on, and whether there may be more.
+    async fn rows_from(&self, begin: Sequence) -> Result<(Vec<Row>, bool), StoreError> {
+        let asked = |number: u32| async move {
+            // What took too long may be too much at once.
+            let chunk = (CHUNK >> (2 * number.min(6))).max(1);
+            let lent = self.connect().await?;
+            let rows = self.rows_on(&lent, begin, chunk).await?;
+            lent.give_back();
+            let more = rows.len() as i64 == chunk;
+            Ok((rows, more))
+        };
+        self.patience.request(0, asked).await
+    }
+
+    async fn rows_on(&self, client: &tokio_postgres::Client, begin: Sequence, chunk: i64) -> Result<Vec<Row>, Trouble> {
+        let sql = format!(
+            "SELECT sequence, hash, format_major, format_minor, epoch, run, time_ms, kind, body FROM {}
+             WHERE log = $1 AND sequence >= $2 ORDER BY sequence LIMIT $3",
+            self.table("entry")
+        );
+        let begin = begin.cast_signed();
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
+            [(&self.log, Type::TEXT), (&begin, Type::INT8), (&chunk, Type::INT8)];
+        match client.query_typed(&sql, &parameters).await {
+            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            rows => Ok(rows?),
         }
     }
 }
@@ -283,32 +366,24 @@ impl Store for Postgres {
 
     async fn append(&self, expected: Option<Head>, entries: Vec<Entry>) -> Result<Head, StoreError> {
         let end = check_follows(expected, &entries)?;
-        let bytes: usize = entries.iter().map(|entry| entry.body.len()).sum();
-        if bytes > APPEND_MAX {
-            return Err(StoreError::Misuse(format!("{bytes} bytes at once are more than the store takes")));
-        }
-        let columns = Columns::of(&entries);
+        let batches: Vec<&[Entry]> = batches(&entries, BATCH).collect();
         let sent = AtomicBool::new(false);
         let attempt = |_| {
-            let (columns, sent) = (&columns, &sent);
+            let (batches, sent) = (&batches, &sent);
             async move {
                 let mut lent = self.connect().await?;
-                if self.version.load(Ordering::Relaxed) < STEPS.len() {
-                    let version = schema::migrate(lent.client(), &self.schema).await?;
-                    self.version.store(version, Ordering::Relaxed);
-                    self.look_at(&lent).await?;
-                }
+                self.make_tables(&mut lent).await?;
                 let before = sent.swap(true, Ordering::Relaxed);
-                let done = match self.insert(&lent, expected, end, columns).await? {
-                    0 if before => self.whose(&lent, end).await?,
-                    0 => Err(self.head_row(&lent).await?.map(|row| row.head)),
-                    _ => Ok(()),
+                let done = match self.insert(&lent, expected, end, batches).await? {
+                    true => Ok(()),
+                    false if before => self.whose(&lent, end).await?,
+                    false => Err(self.head_row(&lent).await?.map(|row| row.head)),
                 };
                 lent.give_back();
                 Ok(done)
             }
         };
-        match self.patience.request(bytes, attempt).await {
+        match self.patience.request(bytes_of(&entries), attempt).await {
             Ok(Ok(())) => Ok(end),
             Ok(Err(head)) => Err(StoreError::Moved { head }),
             Err(StoreError::Unreachable { place, why }) if sent.load(Ordering::Relaxed) => {
@@ -406,6 +481,14 @@ impl Store for Postgres {
             }
         };
         self.patience.request(bytes.len(), asked).await
+    }
+
+    async fn salvage(&self, known: &[Entry]) -> Result<Salvage, StoreError> {
+        self.salvage_rows(known).await
+    }
+
+    async fn replace(&self, found: &Salvage, entries: Vec<Entry>, snapshot: Option<Snapshot>) -> Result<String, StoreError> {
+        self.put_in_place(found, &entries, snapshot.as_ref()).await
     }
 
     async fn remarks(&self) -> Result<Vec<String>, StoreError> {

@@ -1,10 +1,12 @@
 //! Entries as rows, and rows as entries that follow one another.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use tokio_postgres::Row;
 
 use crate::model::Digest;
-use crate::state::contract::{Entry, FORMAT, Format, Head, Header, Sequence, StoreError, StoreId};
+use crate::state::contract::{Entry, FORMAT, Format, Head, Header, Salvage, Sequence, StoreError, StoreId};
 use crate::state::store::patience::Trouble;
 
 pub fn damaged(what: &str) -> Trouble {
@@ -134,6 +136,40 @@ impl Chain {
                 Err(StoreError::Damaged { place: format!("{place}, entry {}", end.sequence), what })
             }
             _ => Ok(()),
+        }
+    }
+}
+
+/// What can be read of a log that may be damaged.
+pub struct Walk {
+    store: StoreId,
+    /// By place, of entries that are proved.
+    hashes: BTreeMap<Sequence, Digest>,
+    pub next: Sequence,
+    pub found: Salvage,
+}
+
+impl Walk {
+    /// `known` is a log that is whole, such as a backup of it: entries behind it are proved by its hashes.
+    pub fn new(store: StoreId, known: &[Entry]) -> Walk {
+        let hashes = known.iter().map(|entry| (entry.header.sequence, entry.hash())).collect();
+        Walk { store, hashes, next: 1, found: Salvage::default() }
+    }
+
+    pub fn take(&mut self, row: &Row) {
+        let Ok(sequence) = row.try_get::<_, i64>(0).map(i64::cast_unsigned) else { return };
+        self.next = sequence.saturating_add(1);
+        let before = match sequence {
+            1 => Some(Head { sequence: 0, hash: Head::NONE }),
+            _ => self.hashes.get(&(sequence - 1)).map(|hash| Head { sequence: sequence - 1, hash: *hash }),
+        };
+        let Ok(Some((entry, hash))) = read(row, self.store, before) else { return };
+        match before.is_some() && entry.hash() == hash {
+            true => {
+                self.hashes.insert(sequence, hash);
+                self.found.proved.push(entry);
+            }
+            false => self.found.unproved.push(entry),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 
+use rustls::CertificateError;
 use tokio_postgres::error::{DbError, SqlState};
 
 use crate::state::contract::StoreError;
@@ -70,10 +71,8 @@ fn of_connection(error: &tokio_postgres::Error) -> Trouble {
         if !words.contains(&text) {
             words = format!("{words}: {text}");
         }
-        if let Some(rustls) = rustls_error(cause) {
-            let help =
-                "trust its authority with PGSSLROOTCERT (a PEM file), or say how much to verify with `sslmode` in the address";
-            return refused(&format!("the server's certificate is not accepted: {rustls}"), help);
+        if let Some(wrong) = wrong_certificate(cause) {
+            return refused(&format!("the server's certificate is not accepted: {wrong}"), way_out(wrong));
         }
         source = cause.source();
     }
@@ -86,8 +85,24 @@ fn of_connection(error: &tokio_postgres::Error) -> Trouble {
     Trouble::Passing(words)
 }
 
-fn rustls_error<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+fn wrong_certificate<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option<&'e CertificateError> {
     let direct = cause.downcast_ref::<rustls::Error>();
     let inside = || cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>();
-    direct.or_else(inside).filter(|it| matches!(it, rustls::Error::InvalidCertificate(_)))
+    match direct.or_else(inside)? {
+        rustls::Error::InvalidCertificate(wrong) => Some(wrong),
+        _ => None,
+    }
+}
+
+fn way_out(wrong: &CertificateError) -> &'static str {
+    use CertificateError::*;
+    match wrong {
+        Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => {
+            "renew the server's certificate; or set the clock of this machine, if that is wrong"
+        }
+        NotValidForName | NotValidForNameContext { .. } => {
+            "name the server as its certificate does; or write `sslmode=verify-ca` into the address, which looks at no name"
+        }
+        _ => "trust its authority with PGSSLROOTCERT (a PEM file), or say how much to verify with `sslmode` in the address",
+    }
 }

@@ -8,6 +8,7 @@
 pub mod bucket;
 mod layout;
 mod probe;
+mod restore;
 mod trouble;
 
 #[cfg(test)]
@@ -24,16 +25,19 @@ use object_store::{Error, GetOptions, ObjectStore, PutMode, PutOptions, PutPaylo
 use tokio::sync::OnceCell;
 
 use self::bucket::Bucket;
-use self::layout::{Hint, Layout};
+use self::layout::{Hint, Holds, Layout, Object};
 use self::trouble::sorted;
-use super::embedded::{read_snapshot, snapshot_bytes};
 use super::follows::check_follows;
 use super::patience::{Patience, Tell, Trouble};
-use crate::state::contract::{Batching, Entry, Head, Hold, Liveness, Sequence, Snapshot, Store, StoreError};
+use super::bytes_of;
+use super::snapshot::{read_snapshot, snapshot_bytes};
+use crate::state::contract::{Batching, Entry, Head, Hold, Liveness, Salvage, Sequence, Snapshot, Store, StoreError, batches};
 use crate::world::World;
 
 /// Objects that are read at once.
 const READS: usize = 16;
+/// See [`S3::part`].
+const PART: usize = 4 << 20;
 /// How far before a place the batch is looked for that holds it.
 const BEFORE: u64 = 1000;
 /// Entries between two hints, whoever writes them.
@@ -47,10 +51,12 @@ pub struct S3 {
     has_credentials: bool,
     /// That conditions are honoured.
     probed: OnceCell<()>,
-    /// The hint, as this process has found it.
-    hint: OnceCell<Option<Hint>>,
+    /// The hint, as this process has found it, once it has looked.
+    hint: Mutex<Option<Option<Hint>>>,
     known: Mutex<Option<Known>>,
     reads_its_writes: AtomicBool,
+    /// Bytes of bodies that one object takes; what is more is in parts.
+    part: usize,
 }
 
 /// The end of the log, as this process has last read or written it.
@@ -72,9 +78,10 @@ impl S3 {
             patience: Patience::new(world, tell, place, bucket.secrets),
             has_credentials: bucket.has_credentials,
             probed: OnceCell::new(),
-            hint: OnceCell::new(),
+            hint: Mutex::default(),
             known: Mutex::new(None),
             reads_its_writes: AtomicBool::new(false),
+            part: PART,
         }
     }
 
@@ -144,16 +151,77 @@ impl S3 {
         [known, hint.map(|hint| hint.first)].into_iter().flatten().filter(|first| *first <= place).max().unwrap_or(1)
     }
 
-    async fn batch(&self, first: Sequence) -> Result<Option<Batch>, StoreError> {
+    async fn object(&self, first: Sequence) -> Result<Option<Object>, StoreError> {
         let Some(bytes) = self.get(&self.layout.batch(first)).await? else { return Ok(None) };
-        let (previous, entries) = layout::entries(self.patience.place(), first, &bytes)?;
-        Ok(Some(Batch { previous, entries }))
+        layout::object(self.patience.place(), first, &bytes).map(Some)
+    }
+
+    async fn batch(&self, first: Sequence) -> Result<Option<Batch>, StoreError> {
+        let Some(object) = self.object(first).await? else { return Ok(None) };
+        self.whole(object).await.map(Some)
+    }
+
+    /// An object with all of its parts.
+    async fn whole(&self, Object { previous, end, holds }: Object) -> Result<Batch, StoreError> {
+        let firsts = match holds {
+            Holds::Entries(entries) => return Ok(Batch { previous, entries }),
+            Holds::Parts(firsts) => firsts,
+        };
+        let mut parts = futures_util::stream::iter(firsts)
+            .map(|first| async move { (first, self.get(&self.layout.part(end.hash, first)).await) })
+            .buffered(READS);
+        let mut entries: Vec<Entry> = Vec::new();
+        while let Some((first, bytes)) = parts.next().await {
+            let bytes = bytes?.ok_or_else(|| self.damaged(first, "a part of the object is missing"))?;
+            let (before, more) = layout::entries(self.patience.place(), first, &bytes)?;
+            if before != entries.last().map_or(previous, Entry::hash) {
+                return Err(self.damaged(first, "a part of the object does not follow the one before it"));
+            }
+            entries.extend(more);
+        }
+        match entries.last().map(Entry::head) == Some(end) {
+            true => Ok(Batch { previous, entries }),
+            false => Err(self.damaged(end.sequence, "the parts of the object end otherwise than it says")),
+        }
+    }
+
+    /// The bytes of the object of an append. Where they are too many for one, its parts are made first; parts that an interrupted
+    /// append has left are used.
+    async fn object_of(&self, expected: Option<Head>, entries: &[Entry]) -> Result<Bytes, StoreError> {
+        let too_large = || StoreError::Misuse("an entry that is too large".into());
+        let parts: Vec<&[Entry]> = batches(entries, self.part).collect();
+        if parts.len() == 1 {
+            return layout::batch(expected, entries).map(Bytes::from).ok_or_else(too_large);
+        }
+        let end = entries.last().expect("it has parts").hash();
+        let mut progress = self.patience.progress(bytes_of(entries));
+        let mut before = expected;
+        for part in &parts {
+            let first = part[0].header.sequence;
+            let bytes = Bytes::from(layout::batch(before, part).ok_or_else(too_large)?);
+            let path = self.layout.part(end, first);
+            if !self.create(&path, &bytes, &AtomicBool::new(false)).await? {
+                let there = self.get(&path).await?.unwrap_or_default();
+                if layout::entries(self.patience.place(), first, &there)?.1 != *part {
+                    return Err(self.damaged(first, "a part of this log is there already, and is another"));
+                }
+            }
+            progress.more(bytes_of(part));
+            before = part.last().map(Entry::head);
+        }
+        layout::list_of_parts(expected, entries, &parts).map(Bytes::from).ok_or_else(too_large)
     }
 
     /// The hint at the end of the log. One that cannot be read is done without.
     async fn hint(&self) -> Result<Option<Hint>, StoreError> {
-        let asked = || async { Ok(self.get(&self.layout.hint()).await?.and_then(|bytes| Hint::parse(&bytes))) };
-        self.hint.get_or_try_init(asked).await.copied()
+        let kept = || self.hint.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *kept();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let found = self.get(&self.layout.hint()).await?.and_then(|bytes| Hint::parse(&bytes));
+        *kept() = Some(found);
+        Ok(found)
     }
 
     /// Whether a log that ends there is as long as the hint said that it is.
@@ -177,15 +245,14 @@ impl S3 {
         let firsts = self.batches_after(begin.saturating_sub(1)).await?;
         let mut found: Option<Known> = None;
         let mut next = firsts.last().copied().unwrap_or(begin);
-        while let Some(batch) = self.batch(next).await? {
+        while let Some(object) = self.object(next).await? {
             if let Some(found) = found
-                && batch.previous != found.end.hash
+                && object.previous != found.end.hash
             {
                 return Err(self.damaged(next, "the object does not follow the one before it"));
             }
-            let end = batch.end().ok_or_else(|| self.damaged(next, "the object holds no entry"))?;
-            found = Some(Known { first: next, end });
-            next = end.sequence + 1;
+            found = Some(Known { first: next, end: object.end });
+            next = object.end.sequence + 1;
         }
         let lost = found.is_none() && (begin > 1 || !firsts.is_empty());
         if lost {
@@ -259,9 +326,14 @@ impl S3 {
     /// Writes the hint now and then. It only saves looking: failing is no harm, and nobody waits for a second attempt.
     async fn maybe_hint(&self, first: Sequence, head: Head) {
         if head.sequence / HINT_EVERY > (first - 1) / HINT_EVERY {
-            let payload = PutPayload::from_bytes(Hint { first, head }.bytes().into());
-            let _ = self.objects.put_opts(&self.layout.hint(), payload, PutOptions::default()).await;
+            let _ = self.put_once(&self.layout.hint(), Hint { first, head }.bytes().into()).await;
         }
+    }
+
+    /// Puts an object of what is derived, whatever is there.
+    async fn put_once(&self, path: &Path, bytes: Bytes) -> Result<(), Trouble> {
+        let put = self.objects.put_opts(path, PutPayload::from_bytes(bytes), PutOptions::default()).await;
+        put.map(drop).map_err(|error| sorted(&error, self.has_credentials))
     }
 
     async fn probe(&self) -> Result<(), StoreError> {
@@ -320,8 +392,6 @@ impl Store for S3 {
     async fn append(&self, expected: Option<Head>, entries: Vec<Entry>) -> Result<Head, StoreError> {
         let end = check_follows(expected, &entries)?;
         let first = entries[0].header.sequence;
-        let bytes = layout::batch(expected, &entries).ok_or_else(|| StoreError::Misuse("an append that is too large".into()))?;
-        let bytes = Bytes::from(bytes);
         self.probe().await?;
         // Only the end of a batch can be the end of the log: inside of one the next name is free, and may not be taken.
         let known = self.known().map(|known| known.end);
@@ -331,6 +401,7 @@ impl Store for S3 {
                 return Err(StoreError::Moved { head });
             }
         }
+        let bytes = self.object_of(expected, &entries).await?;
         let sent = AtomicBool::new(false);
         let path = self.layout.batch(first);
         match self.create(&path, &bytes, &sent).await {
@@ -403,11 +474,15 @@ impl Store for S3 {
     async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
         let bytes = Bytes::from(snapshot_bytes(&snapshot));
         let path = self.layout.snapshot();
-        let attempt = |_| async {
-            let put = self.objects.put_opts(&path, PutPayload::from_bytes(bytes.clone()), PutOptions::default()).await;
-            put.map(drop).map_err(|error| sorted(&error, self.has_credentials))
-        };
-        self.patience.request(bytes.len(), attempt).await
+        self.patience.request(bytes.len(), |_| self.put_once(&path, bytes.clone())).await
+    }
+
+    async fn salvage(&self, known: &[Entry]) -> Result<Salvage, StoreError> {
+        self.salvage_objects(known).await
+    }
+
+    async fn replace(&self, found: &Salvage, entries: Vec<Entry>, snapshot: Option<Snapshot>) -> Result<String, StoreError> {
+        self.mend(found, &entries, snapshot.as_ref()).await
     }
 }
 

@@ -218,3 +218,96 @@ async fn what_somebody_did_to_the_objects_is_found() {
     assert!(without(&[5]).await.contains("entry 7"));
     assert!(without(&[1]).await.contains("entry 1"));
 }
+
+/// So many bodies of a thousand bytes each.
+fn log_of(count: usize) -> Vec<Entry> {
+    let bodies: Vec<String> = (0..count).map(|at| format!("\"{at:0>998}\"")).collect();
+    entries(None, &bodies.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[tokio::test]
+async fn what_is_too_large_for_one_object_is_there_whole_or_not_at_all() {
+    let all = objects(Fault::None);
+    let open = || S3 { part: 10_000, ..open(&all, "a/b") };
+    let log = log_of(95);
+    // Killed after its parts were made, and before they were a log.
+    open().object_of(None, &log).await.expect("its parts are made");
+    assert_eq!(open().head().await.expect("empty"), None);
+    assert!(open().read(1).await.expect("empty").is_empty());
+    let end = open().fill(log.clone()).await.expect("it is filled");
+    assert_eq!(open().head().await.expect("a head"), Some(end));
+    assert!(open().read(1).await.expect("entries") == log);
+    assert_eq!(open().entry(57).await.expect("an entry").as_ref(), Some(&log[56]));
+    let more = entries(Some(end), &["{}"]);
+    open().append(Some(end), more.clone()).await.expect("it goes on");
+    assert_eq!(open().read(96).await.expect("entries"), more);
+    let moved = open().fill(log.clone()).await;
+    assert!(matches!(&moved, Err(StoreError::Moved { head }) if *head == Some(more[0].head())), "{moved:?}");
+    let inside = Some(log[9].head());
+    let fork = open().append(inside, entries(inside, &["{}"])).await;
+    assert!(matches!(fork, Err(StoreError::Moved { .. })), "{fork:?}");
+
+    // A part that was altered, and one that is gone.
+    let part = open().layout.part(end.hash, 21);
+    let whole = all.inner.get_opts(&part, GetOptions::default()).await.expect("there").bytes().await.expect("bytes");
+    for bytes in [whole.slice(..whole.len() - 1), Bytes::from_static(b"")] {
+        all.inner.put_opts(&part, PutPayload::from_bytes(bytes), PutOptions::default()).await.expect("put");
+        let damaged = open().read(1).await;
+        assert!(matches!(&damaged, Err(StoreError::Damaged { place, .. }) if place.ends_with("entry 21")), "{damaged:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_restore_adds_what_is_missing_and_names_what_stands_in_the_way() {
+    let log = log_of(12);
+    let whole = objects(Fault::None);
+    let store = open(&whole, "a/b");
+    for pair in log.chunks(2) {
+        let before = pair[0].header.sequence.checked_sub(2).map(|at| log[at as usize].head());
+        store.append(before, pair.to_vec()).await.expect("appended");
+    }
+    let path = |first: u64| Path::from(format!("team/state/a/b/log/{first:020}"));
+    let without = async |gone: &[u64], damaged: &[u64]| {
+        let other = objects(Fault::None);
+        for first in [1, 3, 5, 7, 9, 11].into_iter().filter(|first| !gone.contains(first)) {
+            let found = whole.inner.get_opts(&path(first), GetOptions::default()).await.expect("there");
+            let mut bytes = found.bytes().await.expect("bytes").to_vec();
+            if damaged.contains(&first) {
+                bytes[90] ^= 1;
+            }
+            other.inner.put_opts(&path(first), PutPayload::from(bytes), PutOptions::default()).await.expect("put");
+        }
+        other
+    };
+    let restored = async |all: &Objects| {
+        let store = open(all, "a/b");
+        let found = store.salvage(&log[..8]).await.expect("it can be looked at");
+        let mut target = log.clone();
+        target.push(crate::state::store::promises::entry(Some(log[11].head()), "restore", "{}"));
+        (found, store.replace(&store.salvage(&log[..8]).await.expect("it can"), target.clone(), None).await.map(|_| target))
+    };
+    for gone in [&[][..], &[1], &[5], &[5, 7], &[9, 11], &[1, 3, 5, 7, 9, 11]] {
+        let all = without(gone, &[]).await;
+        let (found, done) = restored(&all).await;
+        let target = done.expect("it is mended");
+        assert_eq!(found.proved.len() + found.unproved.len(), 12 - 2 * gone.len());
+        assert!(open(&all, "a/b").read(1).await.expect("whole") == target, "{gone:?}");
+    }
+    // Behind the backup only what the chain proves is known to belong there.
+    let all = without(&[9], &[]).await;
+    let found = open(&all, "a/b").salvage(&log[..8]).await.expect("it can be looked at");
+    assert_eq!((found.proved.len(), found.unproved.len(), found.said), (8, 2, Some(12)));
+
+    let all = without(&[], &[5, 11]).await;
+    let (_, refused) = restored(&all).await;
+    let Err(StoreError::Refused { why, help, .. }) = &refused else { panic!("{refused:?}") };
+    assert!(why.contains(&format!("s3://acme/{}, s3://acme/{}", path(5), path(11))), "{why}");
+    assert!(help.contains(&format!("aws s3 mv s3://acme/{} s3://acme/team/state/a/b/aside/", path(5))), "{help}");
+    // A hint and a snapshot that speak of more than there is now do no harm any more.
+    let hint = Hint { first: 90, head: Head { sequence: 90, hash: log[0].hash() } };
+    let all = without(&[3], &[]).await;
+    open(&all, "a/b").put_once(&Path::from("team/state/a/b/head"), hint.bytes().into()).await.ok().expect("put");
+    let (found, done) = restored(&all).await;
+    assert_eq!((found.said, done.is_ok()), (Some(90), true));
+    assert_eq!(open(&all, "a/b").head().await.expect("a head").map(|head| head.sequence), Some(13));
+}

@@ -15,6 +15,11 @@ pub fn refused(why: &str, help: &str) -> Trouble {
 /// Sorts an error that the caller has no use for itself.
 pub fn sorted(error: &Error, has_credentials: bool) -> Trouble {
     let words = words(error);
+    // Nothing is posted to a bucket: this is how a web identity asks for credentials.
+    if words.contains("token file") || all(error).contains("performing POST") && !is_passing(error) {
+        let help = "look at AWS_WEB_IDENTITY_TOKEN_FILE and whether its token has expired, at AWS_ROLE_ARN, and at whom that role trusts";
+        return refused(&format!("the web identity was not accepted: {words}"), help);
+    }
     match error {
         Error::NotFound { .. } => refused(&words, "make the bucket, or correct `bucket`, `region` and `endpoint` of `state`"),
         Error::PermissionDenied { .. } => {
@@ -30,13 +35,13 @@ pub fn sorted(error: &Error, has_credentials: bool) -> Trouble {
             "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE",
         ),
         _ if words.contains("redirect") => refused(&words, "say where the bucket is: `region` of `state`, or AWS_REGION"),
-        _ => match status(error) {
-            Some(status) if (400..500).contains(&status) && ![408, 409, 425, 429].contains(&status) => {
-                Trouble::Final(StoreError::Unavailable { what: "use the bucket".into(), why: words })
-            }
-            _ => Trouble::Passing(words),
-        },
+        _ if is_passing(error) => Trouble::Passing(words),
+        _ => Trouble::Final(StoreError::Unavailable { what: "use the bucket".into(), why: words }),
     }
+}
+
+fn is_passing(error: &Error) -> bool {
+    status(error).is_none_or(|status| !(400..500).contains(&status) || [408, 409, 425, 429].contains(&status))
 }
 
 /// All that the error and its causes say.
@@ -81,4 +86,24 @@ fn words(error: &Error) -> String {
     // The last cause is the first thing that went wrong.
     let last = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     last.trim().chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_web_identity_that_is_not_accepted_is_named() {
+        let of = |source: &'static str| sorted(&Error::Generic { store: "S3", source: source.into() }, true);
+        for said in [
+            "Failed to read token file '/run/token': No such file or directory (os error 2)",
+            "Error performing POST [REDACTED] in 12 ms - Server returned non-2xx status code: 400 Bad Request: \
+             <Error><Code>ExpiredTokenException</Code><Message>Token expired</Message></Error>",
+        ] {
+            let Trouble::Final(StoreError::Refused { why, help, .. }) = of(said) else { panic!("{said}") };
+            assert!(why.starts_with("the web identity was not accepted: ") && help.contains("AWS_ROLE_ARN"), "{why}");
+        }
+        let later = of("Error performing POST [REDACTED] in 12 ms - Server returned non-2xx status code: 503 Slow Down");
+        assert!(matches!(later, Trouble::Passing(_)));
+    }
 }
