@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use measure::{fresh_dir, list, millis, numbers, run, which};
 use stackwright::apply::{ApplyOptions, Journal, Stop, Surroundings, apply};
-use stackwright::model::{Address, DesiredProvider, Fields, Kind, ProviderName, Record, RecordId, Value};
+use stackwright::model::{Address, DesiredProvider, Fields, Kind, Record, Value};
 use stackwright::ops::given::Given;
 use stackwright::ops::plan::from_records;
 use stackwright::ops::settings::{Clouds, Settings};
@@ -32,8 +32,7 @@ use stackwright::ops::workspace::Workspace;
 use stackwright::providers::contract::{Answer, Call, CallAction, CallError, Connection, Found};
 use stackwright::state::sign::SigningKey;
 use stackwright::state::{
-    Body, Intent, IntentCall, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, RunHeader, RunResult, SignerAction,
-    SignerChange, State, Write,
+    Body, OperationId, RecordWrite, RunHeader, SignerAction, SignerChange, State, Write, examples,
 };
 use stackwright::world::World;
 
@@ -88,87 +87,28 @@ fn header(addresses: Vec<Address>) -> RunHeader {
     }
 }
 
-fn revision() -> Revision {
-    Revision {
-        number: 0,
-        run: 0,
-        time_ms: 0,
-        command: "apply".into(),
-        who: "bench".into(),
-        commit: Some("9f2c1aa31".into()),
-        plan: Some("7f3a9c21".into()),
-        effects: None,
-        approved_by: Vec::new(),
-        counts: BTreeMap::from([("update".into(), 1)]),
-        result: RunResult::Done,
-        inputs: vec![("version".into(), "\"v1\"".into(), "--input".into())],
-        outputs: BTreeMap::new(),
-        engine: env!("CARGO_PKG_VERSION").into(),
-        providers: BTreeMap::from([("local".into(), 1)]),
-        failed: Vec::new(),
-        not_started: Vec::new(),
-        reason: None,
-        policies: Vec::new(),
-    }
-}
-
 fn address(at: usize) -> Address {
     Address::parse(&format!("local.value.r{at:06}")).expect("an address")
 }
 
-fn record(at: usize, id: RecordId, input: &str) -> Record {
-    Record {
-        address: address(at),
-        id,
-        kind: "local.value".into(),
-        provider: ProviderName::parse("local"),
-        instance: address(at),
-        inputs: Fields::from([("input".into(), Value::text(format!("{input} of r{at:06}")))]),
-        computed: Fields::from([("id".into(), Value::text(format!("v-{at}"))), ("output".into(), Value::text(input))]),
-        edges: Vec::new(),
-        protect: false,
-        replace_on: Vec::new(),
-        generation: 0,
-        declared_at: "shop.stack:3".into(),
-        schema_version: 1,
-        version: 0,
-        deposed: false,
-    }
+fn inputs(at: usize, input: &str) -> Fields {
+    Fields::from([("input".into(), Value::text(format!("{input} of r{at:06}")))])
+}
+
+fn computed(at: usize, input: &str) -> Fields {
+    Fields::from([("id".into(), Value::text(format!("v-{at}"))), ("output".into(), Value::text(input))])
 }
 
 fn put(at: usize, input: &str) -> Body {
-    let writes = vec![RecordWrite::Put(Arc::new(record(at, RecordId((at as u128).to_be_bytes()), input)))];
+    let intent = examples::intent(OperationId((at as u128).to_be_bytes()), address(at), inputs(at, input), None);
+    let writes = vec![RecordWrite::Put(Arc::new(examples::record_of(&intent, computed(at, input))))];
     Body::Write(Box::new(Write { action: "record".into(), writes, causes: BTreeMap::new(), reason: None }))
 }
 
 /// An intent and its outcome, as an apply writes them.
 fn call(world: &World, at: usize, before: Option<Arc<Record>>, input: &str) -> [Body; 2] {
-    let operation = OperationId(world.random_id());
-    let id = before.as_ref().map_or_else(|| operation.record(), |before| before.id);
-    let record = record(at, id, input);
-    let intent = Intent {
-        operation,
-        address: record.address.clone(),
-        kind: record.kind.clone(),
-        provider: record.provider.clone(),
-        instance: record.address.clone(),
-        call: if before.is_some() { IntentCall::Update } else { IntentCall::Create },
-        action: if before.is_some() { "update".into() } else { "create".into() },
-        inputs: record.inputs.clone(),
-        before,
-        edges: Vec::new(),
-        protect: false,
-        generation: 0,
-        replace_on: Vec::new(),
-        recovery: "put".into(),
-        not_after: Duration::from_secs(30),
-        effect: None,
-        ids_before: Vec::new(),
-        causes: BTreeMap::from([("input".into(), "shop.stack:3:11".into())]),
-    };
-    let result = OutcomeResult::Done { writes: vec![RecordWrite::Put(Arc::new(record))] };
-    let requests = vec!["PUT /v1/values 200 01HF".into()];
-    let outcome = Outcome { operation, result, took: Duration::from_millis(12), requests };
+    let intent = examples::intent(OperationId(world.random_id()), address(at), inputs(at, input), before);
+    let outcome = examples::done(&intent, computed(at, input));
     [Body::Intent(Box::new(intent)), Body::Outcome(Box::new(outcome))]
 }
 
@@ -203,7 +143,7 @@ async fn append(rounds: usize) {
         let bodies: Vec<Body> = (0..CHANGES).map(|at| put(at, &format!("input {round}"))).collect();
         let started = Instant::now();
         run.append(bodies).await.expect("changes");
-        run.finish(revision()).await.expect("it ends");
+        run.finish(examples::revision()).await.expect("it ends");
         all.push(started.elapsed());
         state.refresh().await.expect("read");
     }
@@ -224,7 +164,7 @@ async fn open(rounds: usize) {
         run.append(intents).await.expect("intents");
         run.append(outcomes).await.expect("outcomes");
     }
-    run.finish(revision()).await.expect("it ends");
+    run.finish(examples::revision()).await.expect("it ends");
     let dir = fresh_dir("state", "open");
     carry(&made, &dir);
     let mut all = Vec::new();
@@ -267,7 +207,7 @@ async fn verify(rounds: usize) {
         for body in std::mem::take(&mut next) {
             run.append(vec![body]).await.expect("an entry");
         }
-        run.finish(revision()).await.expect("it ends");
+        run.finish(examples::revision()).await.expect("it ends");
         state.refresh().await.expect("read");
     }
     let dir = fresh_dir("state", "verify");
@@ -440,7 +380,7 @@ async fn applied(dir: &Path, mut state: State, world: &World) -> Duration {
     let took = started.elapsed();
     assert!(outcome.failed.is_empty() && outcome.broken.is_none(), "{:?}", outcome.failed.first().map(|it| &it.diagnostic));
     assert_eq!(outcome.done.len(), plan.changes.len());
-    journal.finish(revision()).await.expect("it ends");
+    journal.finish(examples::revision()).await.expect("it ends");
     listening.abort();
     took
 }

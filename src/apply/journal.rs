@@ -76,6 +76,11 @@ impl Journal {
         self.inner.run.unsettled()
     }
 
+    /// The outcome of an unsettled call, where the store did not take it and this machine has kept it.
+    pub fn kept_outcome(&self, open: &OpenIntent) -> Option<Outcome> {
+        self.inner.run.kept_outcome(open)
+    }
+
     /// Until when, by this process's clock, a byte of an unsettled call may still leave its writer.
     pub fn leaves_until(&self, open: &OpenIntent) -> Duration {
         self.inner.run.leaves_until(open)

@@ -13,7 +13,7 @@ use super::refusal::escaped;
 use super::retry::backoff;
 use crate::model::{Address, DesiredProvider, Diagnostic, Schemas};
 use crate::providers::contract::CallError;
-use crate::state::{OpenIntent, RecordWrite, Settled, Settlement};
+use crate::state::{IntentCall, OpenIntent, Outcome, OutcomeResult, RecordWrite, Settled, Settlement};
 use crate::world::World;
 use crate::world::guards::{self, Guard};
 
@@ -59,6 +59,7 @@ pub async fn recover(
         let task = Task {
             call: LeftOpen::reach(open.clone(), schemas, &*connect, &options.providers),
             leaves_until: journal.leaves_until(&open),
+            kept: journal.kept_outcome(&open),
             open,
             journal: journal.clone(),
             world: world.clone(),
@@ -83,6 +84,8 @@ struct Task {
     call: Result<LeftOpen, String>,
     /// Until when, by our clock, a byte of it may still leave.
     leaves_until: Duration,
+    /// What came of it, as this machine has kept it since the store did not take it.
+    kept: Option<Outcome>,
     journal: Journal,
     world: World,
 }
@@ -92,7 +95,7 @@ impl Task {
         let (how, writes, words) = match &self.call {
             Err(why) => (Settlement::Flagged, Vec::new(), why.clone()),
             Ok(call) => {
-                let looked = self.find_out(call).await;
+                let looked = self.with_what_was_said_once(self.find_out(call).await);
                 match call.verdict(looked, self.is_recorded().await) {
                     Verdict::Happened(writes) => {
                         let (how, words) = happened(call.intent().call);
@@ -114,13 +117,29 @@ impl Task {
         self.journal.with_latest(|view| view.records.contains_key(&self.open.intent.address)).await
     }
 
-    /// Looks once it is certain what there is to see.
+    /// With what the platform told the run that created it, and shows to nobody else. What it shows goes before.
+    fn with_what_was_said_once(&self, looked: Looked) -> Looked {
+        let Some(Outcome { result: OutcomeResult::Done { writes }, .. }) = &self.kept else { return looked };
+        let intent = &self.open.intent;
+        let put = writes.iter().find_map(|write| if let RecordWrite::Put(record) = write { Some(record) } else { None });
+        match (looked, put) {
+            (Looked::Done(mut answer), Some(record)) if intent.call == IntentCall::Create => {
+                for (name, value) in &record.computed {
+                    answer.attributes.entry(name.clone()).or_insert_with(|| value.clone());
+                }
+                Looked::Done(answer)
+            }
+            (looked, _) => looked,
+        }
+    }
+
+    /// Looks once it is certain what there is to see; at once where it is known to have been answered.
     async fn find_out(&self, call: &LeftOpen) -> Looked {
         if !guards::stands(Guard::Find) {
             return Looked::NotDone;
         }
         let wait = call.certain_in(self.leaves_until.saturating_sub(self.world.clock.elapsed()));
-        if call.counts_at_once(self.open.writer_gone) && !wait.is_zero() {
+        if call.counts_at_once(self.open.writer_gone || self.kept.is_some()) && !wait.is_zero() {
             let looked = call.look(&self.world).await;
             if matches!(looked, Looked::Done(_)) {
                 return looked;

@@ -19,7 +19,7 @@ const NOTES_MAX: usize = 10_000;
 const NOTE_MAX: usize = 1 << 20;
 
 /// The directory for what may be lost: `STACKWRIGHT_CACHE_DIR`, else `stackwright` in the user's cache directory.
-fn cache_dir(settings: &Settings) -> Option<PathBuf> {
+pub(super) fn cache_dir(settings: &Settings) -> Option<PathBuf> {
     let variable = |name: &str| (settings.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(dir) = variable("STACKWRIGHT_CACHE_DIR") {
         return Some(settings.dir.join(dir));

@@ -54,6 +54,9 @@ pub async fn open(settings: &Settings, program: &Program, environment: &str) -> 
     let asked = asked(settings, program, environment)?;
     let store = store_of(settings, program, environment, &asked)?;
     let state = State::open(store, keys::sources(settings, Some((program, environment)))?, environment, &settings.world).await?;
+    if let Some(cache) = anchors::cache_dir(settings).filter(|_| !settings.in_process()) {
+        state.keep_outcomes_in(cache.join("outcomes"));
+    }
     match state.view().head {
         None => refuse_a_second_state(settings, &asked, environment, &state.place())?,
         Some(_) => remember_place(settings, &asked, environment, &state.place()),

@@ -9,11 +9,14 @@ pub mod contract;
 mod crypt;
 #[doc(hidden)]
 pub mod decoders;
+#[doc(hidden)]
+pub mod examples;
 mod holder;
 pub mod keys;
 pub mod log;
 mod run;
 pub mod sign;
+mod spill;
 pub mod store;
 pub mod view;
 mod watch;
@@ -22,7 +25,7 @@ mod words;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -77,6 +80,8 @@ struct Shared {
     signing: OnceLock<Arc<SigningKey>>,
     /// Where the newest snapshot was taken that this process knows of; 0 without one.
     snapshot_at: AtomicU64,
+    /// Where this machine keeps outcomes that the store did not take.
+    spill: OnceLock<PathBuf>,
 }
 
 impl State {
@@ -126,6 +131,12 @@ impl State {
         self.shared.signing.get_or_init(|| key);
     }
 
+    /// Outcomes that the store does not take are kept in this directory of the machine, sealed, until they are recorded. The first
+    /// directory that is given stays.
+    pub fn keep_outcomes_in(&self, dir: PathBuf) {
+        self.shared.spill.get_or_init(|| dir);
+    }
+
     #[cfg(test)]
     pub(crate) fn with_key(self, key: Arc<SigningKey>) -> State {
         let shared = Shared {
@@ -135,6 +146,7 @@ impl State {
             world: self.shared.world.clone(),
             signing: OnceLock::from(key),
             snapshot_at: AtomicU64::new(self.shared.snapshot_at.load(Ordering::Relaxed)),
+            spill: self.shared.spill.clone(),
         };
         State { shared: Arc::new(shared), view: self.view, watch: self.watch }
     }
@@ -159,6 +171,7 @@ impl State {
             world: world.clone(),
             signing: OnceLock::new(),
             snapshot_at: AtomicU64::new(0),
+            spill: OnceLock::new(),
         };
         State::load(Arc::new(shared)).await
     }
@@ -418,7 +431,12 @@ impl State {
         index: Option<bool>,
     ) -> Vec<(bool, String)> {
         let mut facts = Vec::new();
-        if let Some((snapshot, folded)) = snapshot {
+        let newer = snapshot.as_ref().and_then(|(snapshot, _)| view::snapshot::newer_writer(&snapshot.bytes));
+        if let Some((snapshot, _)) = snapshot.as_ref().filter(|_| newer.is_some()) {
+            let (at, by) = (snapshot.head.sequence, newer.unwrap_or_default());
+            let words = "is read from the log instead, as this one knows it; `stackwright state rebuild` makes it again";
+            facts.push((true, format!("snapshot of entry {at} was written by the later stackwright {by}, and {words}")));
+        } else if let Some((snapshot, folded)) = snapshot {
             let at = snapshot.head.sequence;
             let entry = usize::try_from(at).ok().and_then(|at| entries.get(at.checked_sub(1)?));
             let kept = self.shared.trusted(&snapshot, entry).and_then(|kept| view::snapshot::fingerprint(&kept).ok());
@@ -504,7 +522,7 @@ impl Shared {
     fn of(store: Arc<dyn Store>, keys: KeySources, environment: &str, world: &World) -> Arc<Shared> {
         let ring = Arc::new(KeyRing::of(keys, environment, world));
         let (environment, world, signing) = (environment.to_owned(), world.clone(), OnceLock::new());
-        Arc::new(Shared { store, ring, environment, world, signing, snapshot_at: AtomicU64::new(0) })
+        Arc::new(Shared { store, ring, environment, world, signing, snapshot_at: AtomicU64::new(0), spill: OnceLock::new() })
     }
 
     fn vault(&self, store: StoreId) -> Vault {

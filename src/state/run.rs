@@ -18,7 +18,7 @@ use super::contract::{Entry, FORMAT, Head, Header, Hold, Sequence, StoreError, S
 use super::crypt::vault::Vault;
 use super::log::key::{KeyChange, KeyId};
 use super::log::wire::{decode, encode};
-use super::log::{Body, Revision};
+use super::log::{Body, Outcome, Revision};
 use super::view::keys::{KeyBook, Since};
 use super::view::{OpenIntent, View};
 use super::watch::{HEARTBEAT, LEASE, Watch};
@@ -104,6 +104,11 @@ impl Run {
     /// they were opened.
     pub fn unsettled(&self) -> Vec<Arc<OpenIntent>> {
         self.inner.unsettled.clone()
+    }
+
+    /// The outcome of an unsettled call that the store did not take, where this machine has kept it.
+    pub fn kept_outcome(&self, open: &OpenIntent) -> Option<Outcome> {
+        self.inner.shared.kept_outcome(&self.inner.begun, open.intent.operation)
     }
 
     /// Until when, by this process's clock, a byte of an unsettled call may still leave its writer: not at all where that is known to
@@ -243,8 +248,12 @@ impl Inner {
             match shared.store.append(ledger.view.head, entries.clone()).await {
                 Ok(_) => {
                     ledger.renewed = sent;
+                    let has_settled = bodies.iter().any(|body| matches!(body, Body::Settled(_)));
                     for (entry, body) in entries.iter().zip(bodies) {
                         ledger.view.fold(&entry.header, entry.head(), body);
+                    }
+                    if has_settled {
+                        shared.forget_outcomes(&ledger.view);
                     }
                     return Ok(entries.iter().take(asked).map(|entry| entry.header.sequence).collect());
                 }
@@ -256,7 +265,16 @@ impl Inner {
                     ledger.view = shared.fold(ledger.view.clone(), &news)?;
                     race.lost().await?;
                 }
-                Err(error) => return Err(words::store(&error)),
+                Err(error) => {
+                    let diagnostic = words::store(&error);
+                    return Err(match shared.keep_outcomes(&ledger.view, &bodies) {
+                        Some(dir) => {
+                            let text = format!("what came back meanwhile is kept in {}, sealed, for the next run here", dir.display());
+                            Box::new(diagnostic.note(text))
+                        }
+                        None => diagnostic,
+                    });
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::value::Fields;
-use crate::model::{Address, Data, Name, ProviderName, Record, RecordId, Value};
+use crate::model::{Address, Data, Name, RecordId, Value};
 
 pub(crate) fn address(text: &str) -> Address {
     Address::parse(text).expect("an address")
@@ -37,80 +37,10 @@ pub(crate) fn fields(entries: &[(&str, Value)]) -> Fields {
 }
 
 pub(crate) fn intent(operation: u8, at: &str, inputs: Fields) -> Intent {
-    Intent {
-        operation: OperationId([operation; 16]),
-        address: address(at),
-        kind: "local.value".into(),
-        provider: ProviderName::parse("local"),
-        instance: address(at),
-        call: IntentCall::Create,
-        action: "create".into(),
-        inputs,
-        before: None,
-        edges: Vec::new(),
-        protect: false,
-        generation: 0,
-        replace_on: Vec::new(),
-        recovery: "put".into(),
-        not_after: Duration::from_secs(30),
-        effect: None,
-        ids_before: Vec::new(),
-        causes: BTreeMap::from([("input".into(), "shop.stack:3:11".into())]),
-    }
+    examples::intent(OperationId([operation; 16]), address(at), inputs, None)
 }
 
-pub(crate) fn record_of(intent: &Intent, computed: Fields) -> Record {
-    Record {
-        address: intent.address.clone(),
-        id: RecordId(intent.operation.0),
-        kind: intent.kind.clone(),
-        provider: intent.provider.clone(),
-        instance: intent.instance.clone(),
-        inputs: intent.inputs.clone(),
-        computed,
-        edges: Vec::new(),
-        protect: false,
-        replace_on: Vec::new(),
-        generation: 0,
-        declared_at: "shop.stack:3".into(),
-        schema_version: 1,
-        version: 0,
-        deposed: false,
-    }
-}
-
-pub(crate) fn done(intent: &Intent, computed: Fields) -> Outcome {
-    Outcome {
-        operation: intent.operation,
-        result: OutcomeResult::Done { writes: vec![RecordWrite::Put(Arc::new(record_of(intent, computed)))] },
-        took: Duration::from_millis(12),
-        requests: vec!["PUT /v1/a 200".into()],
-    }
-}
-
-pub(crate) fn revision() -> Revision {
-    Revision {
-        number: 0,
-        run: 0,
-        time_ms: 0,
-        command: "apply".into(),
-        who: "dkim".into(),
-        commit: Some("9f2c1aa".into()),
-        plan: Some("7f3a9c21".into()),
-        effects: None,
-        approved_by: Vec::new(),
-        counts: BTreeMap::from([("create".into(), 1)]),
-        result: RunResult::Done,
-        inputs: vec![("version".into(), "\"v1\"".into(), "--input".into())],
-        outputs: fields(&[("url", Value::text("https://a"))]),
-        engine: "0.1.0".into(),
-        providers: BTreeMap::from([("local".into(), 1)]),
-        failed: Vec::new(),
-        not_started: Vec::new(),
-        reason: None,
-        policies: Vec::new(),
-    }
-}
+pub(crate) use super::examples::{done, record_of, revision};
 
 /// One run that creates one resource, whose password is secret.
 pub(crate) async fn create(state: &mut State, operation: u8, at: &str) -> u64 {
@@ -549,4 +479,137 @@ async fn the_index_may_be_behind_broken_or_gone() {
     std::fs::remove_dir_all(log.join("index")).expect("it goes");
     assert_eq!(places().await, expected, "gone");
     assert_eq!(view::index::agrees(&log, &entries), None);
+}
+
+#[tokio::test]
+async fn what_a_later_program_has_derived_is_not_read_and_made_again() {
+    let root = tempfile::tempdir().expect("a directory");
+    let mut state = disk(root.path()).await.expect("it opens");
+    create(&mut state, 1, "local.value.a").await;
+    state.rebuild().await.expect("a snapshot and an index");
+    let whole = format!("{:?}", state.view());
+    let snapshot = state.snapshot().await.expect("a snapshot");
+    let text = String::from_utf8(snapshot.bytes.to_vec()).expect("text");
+    let ours = format!("\"written_by\":\"{}\"", env!("CARGO_PKG_VERSION"));
+    assert_eq!(text.matches(&ours).count(), 1);
+    // It has folded something else, by a law that this program does not know.
+    let later = text.replace(&ours, "\"written_by\":\"900.1.0\"").replace("v-1", "v-2");
+    let kept = Snapshot { head: snapshot.head, bytes: later.into() };
+    state.shared.store.keep_snapshot(kept.clone()).await.expect("kept");
+    let index = sled::open(root.path().join("production/index")).expect("an index");
+    index.insert("engine", "900.1.0").expect("written");
+    index.flush().expect("written");
+    drop(index);
+
+    let mut state = disk(root.path()).await.expect("it opens");
+    assert_eq!(format!("{:?}", state.view()), whole);
+    let entries = state.entries().await.expect("whole");
+    let facts = state.check_derived(&entries, Some((kept, None))).await.expect("facts");
+    assert!(facts.len() == 1 && facts[0].0 && facts[0].1.contains("the later stackwright 900.1.0"), "{facts:?}");
+    assert_eq!(state.places(&address("local.value.a")).await.expect("places").len(), 2);
+    state.rebuild().await.expect("made again");
+    assert!(view::snapshot::newer_writer(&state.snapshot().await.expect("a snapshot").bytes).is_none());
+    let facts = state.check_derived(&entries, None).await.expect("facts");
+    assert_eq!(facts, [(true, "index agrees with the log".to_owned())]);
+}
+
+/// A store that goes away when it is told to.
+struct Away {
+    inner: Memory,
+    away: std::sync::atomic::AtomicBool,
+}
+
+#[async_trait::async_trait]
+impl Store for Away {
+    fn place(&self) -> String {
+        "away".into()
+    }
+
+    async fn head(&self) -> Result<Option<Head>, StoreError> {
+        self.inner.head().await
+    }
+
+    async fn append(&self, expected: Option<Head>, entries: Vec<Entry>) -> Result<Head, StoreError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(StoreError::Unreachable { place: self.place(), why: "no route".into() });
+        }
+        self.inner.append(expected, entries).await
+    }
+
+    async fn read(&self, from: Sequence) -> Result<Vec<Entry>, StoreError> {
+        self.inner.read(from).await
+    }
+
+    async fn hold(&self, name: &str) -> Result<Box<dyn contract::Hold>, StoreError> {
+        self.inner.hold(name).await
+    }
+
+    async fn liveness(&self, name: &str) -> Result<contract::Liveness, StoreError> {
+        self.inner.liveness(name).await
+    }
+
+    async fn snapshot(&self) -> Option<Snapshot> {
+        self.inner.snapshot().await
+    }
+
+    async fn keep_snapshot(&self, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.inner.keep_snapshot(snapshot).await
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_that_the_store_does_not_take_is_kept_here_until_it_is_recorded() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = Arc::new(Away { inner: Memory::default(), away: false.into() });
+    let mut state = State::empty(store.clone(), "production", &World::real());
+    state.keep_outcomes_in(dir.path().join("outcomes"));
+    let run = state.begin(header(&["local.value.a", "local.value.b"])).await.expect("the run begins");
+    let inputs = fields(&[("input", Value::text("hello"))]);
+    let (one, other) = (intent(1, "local.value.a", inputs.clone()), intent(2, "local.value.b", inputs));
+    run.append(vec![Body::Intent(Box::new(one.clone())), Body::Intent(Box::new(other.clone()))]).await.expect("intents");
+    let said = fields(&[("id", Value::text("v-1")), ("password", Value::text("hunter2 said once").secret())]);
+    store.away.store(true, Ordering::Relaxed);
+    for intent in [&one, &other] {
+        let error = run.append(vec![Body::Outcome(Box::new(done(intent, said.clone())))]).await.expect_err("it is away");
+        assert!(error.notes.iter().any(|(_, note)| note.contains("is kept in")), "{error:?}");
+    }
+    drop(run);
+    let kept = |count: usize| {
+        let all: Vec<_> = walk(dir.path());
+        assert_eq!(all.len(), count, "{all:?}");
+        for path in &all {
+            let bytes = std::fs::read(path).expect("a file");
+            assert!(!String::from_utf8_lossy(&bytes).contains("hunter2") && !bytes.windows(3).any(|it| it == b"v-1"));
+            assert_eq!(path.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+        }
+        all
+    };
+    let all = kept(2);
+
+    // The next run here has what is whole of it, and each under its own name only.
+    store.away.store(false, Ordering::Relaxed);
+    let mut state = state.again().await.expect("it opens");
+    let run = state.begin(header(&["local.value.a"])).await.expect("the next run");
+    let open = run.unsettled();
+    assert_eq!(open.len(), 2);
+    let found = run.kept_outcome(&open[0]).expect("it is kept");
+    let OutcomeResult::Done { writes } = &found.result else { panic!("{found:?}") };
+    assert!(matches!(&writes[0], RecordWrite::Put(record) if record.computed == said), "{found:?}");
+    std::fs::copy(&all[0], &all[1]).expect("exchanged");
+    assert_eq!(open.iter().filter(|open| run.kept_outcome(open).is_some()).count(), 1);
+
+    // It ends with its operation.
+    let settle = |operation| Body::Settled(Box::new(Settled { operation, how: Settlement::Absent, writes: Vec::new(), words: "r".into() }));
+    run.append(vec![settle(one.operation)]).await.expect("settled");
+    kept(1);
+    run.append(vec![settle(other.operation)]).await.expect("settled");
+    kept(0);
+}
+
+fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|it| it.path());
+    let mut all: Vec<_> = entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect();
+    all.sort();
+    all
 }

@@ -1,14 +1,12 @@
 //! One of the processes: makes its applies, and says each that it was told is done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use stackwright::model::value::Fields;
-use stackwright::model::{Address, Data, Name, ProviderName, Record, Value};
-use stackwright::state::{
-    Begun, Body, Intent, IntentCall, OperationId, Outcome, OutcomeResult, RecordWrite, Revision, Run, RunHeader, RunResult, State,
-};
+use stackwright::model::{Address, Data, Name, Record, Value};
+use stackwright::state::{Begun, Body, Intent, OperationId, Revision, Run, RunHeader, State, examples};
 use stackwright::world::World;
 
 pub const STORE: &str = "STACKWRIGHT_RACE_STORE";
@@ -42,7 +40,8 @@ async fn makes_its_applies() {
         let wanted: BTreeSet<u64> = (0..1 + chance.below(3)).map(|_| chance.below(RESOURCES)).collect();
         let (run, waits) = begin(&mut state, &wanted, &world).await;
         let written = apply(&run, &wanted, &world, chance.below(2) == 0).await;
-        let revision = run.finish(revision(wanted.len() as u32)).await.unwrap_or_else(|error| panic!("{error:?}"));
+        let counts = [("update".into(), wanted.len() as u32)].into();
+        let revision = run.finish(Revision { counts, ..examples::revision() }).await.unwrap_or_else(|error| panic!("{error:?}"));
         // One write, so that lines of a process are whole.
         println!("acknowledged {revision} {} {waits} {}{written}", run.number(), wanted.len());
     }
@@ -76,9 +75,9 @@ async fn apply(run: &Run, wanted: &BTreeSet<u64>, world: &World, together: bool)
     for at in wanted {
         let before = view.records.get(&address(*at));
         let count = before.map_or(0, |record| count_of(record)) + 1;
-        let intent = intent(OperationId(world.random_id()), *at, count, before.cloned());
+        let intent = counted(OperationId(world.random_id()), *at, count, before.cloned());
         let opened = Body::Intent(Box::new(intent.clone()));
-        let closed = Body::Outcome(Box::new(outcome(&intent)));
+        let closed = Body::Outcome(Box::new(examples::done(&intent, Fields::new())));
         steps.push((*at, count, opened, closed));
     }
     let mut versions = Vec::new();
@@ -98,73 +97,9 @@ async fn append(run: &Run, bodies: Vec<Body>) -> Vec<u64> {
     run.append(bodies).await.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-fn intent(operation: OperationId, at: u64, count: u64, before: Option<Arc<Record>>) -> Intent {
-    Intent {
-        operation,
-        address: address(at),
-        kind: "local.value".into(),
-        provider: ProviderName::parse("local"),
-        instance: address(at),
-        call: if before.is_some() { IntentCall::Update } else { IntentCall::Create },
-        action: if before.is_some() { "update" } else { "create" }.into(),
-        inputs: Fields::from([(Name::from(COUNT), Value::engine(Data::Text(count.to_string().into())))]),
-        before,
-        edges: Vec::new(),
-        protect: false,
-        generation: 0,
-        replace_on: Vec::new(),
-        recovery: "put".into(),
-        not_after: Duration::from_secs(30),
-        effect: None,
-        ids_before: Vec::new(),
-        causes: BTreeMap::new(),
-    }
-}
-
-fn outcome(intent: &Intent) -> Outcome {
-    let record = Record {
-        address: intent.address.clone(),
-        id: intent.before.as_ref().map_or(intent.operation.record(), |record| record.id),
-        kind: intent.kind.clone(),
-        provider: intent.provider.clone(),
-        instance: intent.instance.clone(),
-        inputs: intent.inputs.clone(),
-        computed: Fields::new(),
-        edges: Vec::new(),
-        protect: false,
-        replace_on: Vec::new(),
-        generation: 0,
-        declared_at: "shop.stack:3".into(),
-        schema_version: 1,
-        version: 0,
-        deposed: false,
-    };
-    let result = OutcomeResult::Done { writes: vec![RecordWrite::Put(Arc::new(record))] };
-    Outcome { operation: intent.operation, result, took: Duration::ZERO, requests: Vec::new() }
-}
-
-fn revision(changes: u32) -> Revision {
-    Revision {
-        number: 0,
-        run: 0,
-        time_ms: 0,
-        command: "apply".into(),
-        who: "race".into(),
-        commit: None,
-        plan: None,
-        effects: None,
-        approved_by: Vec::new(),
-        counts: BTreeMap::from([("update".into(), changes)]),
-        result: RunResult::Done,
-        inputs: Vec::new(),
-        outputs: BTreeMap::new(),
-        engine: "race".into(),
-        providers: BTreeMap::new(),
-        failed: Vec::new(),
-        not_started: Vec::new(),
-        reason: None,
-        policies: Vec::new(),
-    }
+fn counted(operation: OperationId, at: u64, count: u64, before: Option<Arc<Record>>) -> Intent {
+    let count = Value::engine(Data::Text(count.to_string().into()));
+    examples::intent(operation, address(at), Fields::from([(Name::from(COUNT), count)]), before)
 }
 
 struct Chance(u64);

@@ -106,5 +106,9 @@ fn race(store: &str, keys: &std::path::Path, applies: u64) {
     });
     let writes: usize = told.values().map(BTreeMap::len).sum();
     let (name, _) = store.split_once(':').expect("a kind of store");
-    println!("{name}: {applies} applies of {PROCESSES} processes, {writes} records written, {waits} waits, {took:.1} s");
+    let pace = applies as f64 / took;
+    println!(
+        "{name}: {applies} applies of {PROCESSES} processes in {took:.1} s, {pace:.1} a second; {writes} records written, {waits} waits; \
+         revisions without gaps, no write lost or doubled, the log verifies"
+    );
 }

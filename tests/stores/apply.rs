@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -172,6 +173,14 @@ fn plug_is_pulled(scene: &Scene, relay: &Relay) {
     assert!(words.contains("trying again for") && words.contains("SW0605"), "{words}");
     relay.set(Line::Open);
 
+    // What came back and could not be written waits on this machine, sealed.
+    for file in kept_outcomes(&ada) {
+        let bytes = std::fs::read(&file).expect("a file");
+        assert_eq!(file.metadata().expect("a file").permissions().mode() & 0o777, 0o600);
+        assert!(!String::from_utf8_lossy(&bytes).contains("registry.example.com"), "it is sealed: {}", file.display());
+        assert!(words.contains("is kept in"), "{words}");
+    }
+
     // Somebody else carries on, once it is said that the run is gone.
     let ben = scene.person("ben");
     scene.done(&ben, &["status"]);
@@ -184,6 +193,15 @@ fn plug_is_pulled(scene: &Scene, relay: &Relay) {
         scene.done(dir, &["history"]);
     }
     assert_eq!(scene.made_twice(), []);
+
+    // Nobody asks for what was kept any more.
+    scene.done(&ada, &["apply", "--yes", "--input", "version=v2"]);
+    assert_eq!(kept_outcomes(&ada), Vec::<PathBuf>::new());
+}
+
+fn kept_outcomes(person: &Path) -> Vec<PathBuf> {
+    let states = std::fs::read_dir(person.join("cache/outcomes")).into_iter().flatten().flatten();
+    states.flat_map(|state| std::fs::read_dir(state.path()).into_iter().flatten().flatten()).map(|file| file.path()).collect()
 }
 
 #[test]

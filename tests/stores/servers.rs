@@ -202,21 +202,6 @@ impl Bucket {
         Some(server)
     }
 
-    /// One whose lines are encrypted, that hands out credentials too, and has no bucket yet: `moto_server`.
-    pub fn start_encrypted(certificate: &Path, key: &Path) -> Option<Bucket> {
-        let program = s3_program().filter(|program| program.file_name().is_some_and(|name| name != "versitygw"));
-        if !has("moto_server", program.is_some()) {
-            return None;
-        }
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut server = Bucket { dir, program: program?, port: free_port(), child: None };
-        let mut command = Command::new(&server.program);
-        command.args(["-H", "127.0.0.1", "-p", &server.port.to_string(), "-c"]).arg(certificate).arg("-k").arg(key);
-        server.child = Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts"));
-        until("the server", || std::net::TcpStream::connect(("127.0.0.1", server.port)).is_ok());
-        Some(server)
-    }
-
     pub fn begin(&mut self) {
         let port = self.port;
         let mut command = Command::new(&self.program);
@@ -276,7 +261,7 @@ fn put_bucket(port: u16) -> Option<()> {
 }
 
 /// The answer to a request that nobody signs.
-fn asked(port: u16, request: &str, body: &str) -> Option<String> {
+pub fn asked(port: u16, request: &str, body: &str) -> Option<String> {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
     let request = format!("{request}\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n{body}");

@@ -88,6 +88,7 @@ async fn try_begin(state: &mut State, header: &RunHeader) -> Result<Option<Begun
     }
     state.watch.look(&state.view, shared.world.clock.elapsed());
     let view = state.view.clone();
+    shared.forget_outcomes(&view);
     let inner = Arc::new(Inner {
         number,
         epoch: entries.last().expect("a lease was appended").header.sequence,

@@ -13,11 +13,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::snapshot::is_newer;
 use crate::model::Address;
 use crate::state::contract::{Entry, Head, Sequence, StoreError};
 
 const FORMAT: &[u8] = b"stackwright/index/2";
 const HEAD: &[u8] = b"head";
+/// The program that wrote last.
+const ENGINE: &[u8] = b"engine";
 
 /// What one key holds: addresses with the places of the entries about them.
 type Bucket = BTreeMap<String, Vec<Sequence>>;
@@ -106,6 +109,9 @@ pub fn agrees(dir: &Path, entries: &[Entry]) -> Option<bool> {
     }
     let compared = guarded(&path, || {
         let index = open(&path)?;
+        if is_of_a_later_program(&index)? {
+            return Ok(None);
+        }
         let Some(head) = head_of(&index)? else { return Ok(None) };
         let upto = usize::try_from(head.sequence).unwrap_or(usize::MAX);
         let Some(known) = entries.get(..upto).filter(|known| known.last().map(Entry::head) == Some(head)) else {
@@ -172,6 +178,10 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 fn head_of(index: &sled::Db) -> sled::Result<Option<Head>> {
+    // What a later program has written may be more than this one knows: it fits nothing, and is made again.
+    if is_of_a_later_program(index)? {
+        return Ok(Some(Head { sequence: 0, hash: Head::NONE }));
+    }
     let Some(bytes) = index.get(HEAD)? else { return Ok(None) };
     let head = bytes.strip_prefix(FORMAT).and_then(|rest| {
         let (sequence, hash) = rest.split_at_checked(8)?;
@@ -180,6 +190,10 @@ fn head_of(index: &sled::Db) -> sled::Result<Option<Head>> {
     });
     // Neither this head nor an empty index: it fits nothing.
     Ok(Some(head.unwrap_or(Head { sequence: 0, hash: Head::NONE })))
+}
+
+fn is_of_a_later_program(index: &sled::Db) -> sled::Result<bool> {
+    Ok(index.get(ENGINE)?.is_some_and(|version| std::str::from_utf8(&version).is_ok_and(is_newer)))
 }
 
 fn add(index: &sled::Db, entries: &[Entry], head: Head) -> sled::Result<()> {
@@ -202,6 +216,7 @@ fn add(index: &sled::Db, entries: &[Entry], head: Head) -> sled::Result<()> {
         }
     }
     let sequence = head.sequence.to_be_bytes();
+    batch.insert(ENGINE, env!("CARGO_PKG_VERSION").as_bytes());
     batch.insert(HEAD, [FORMAT, &sequence, &head.hash.0].concat());
     index.apply_batch(batch)?;
     index.flush().map(drop)

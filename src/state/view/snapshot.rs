@@ -30,6 +30,9 @@ use crate::state::log::{Genesis, Object, Signer};
 /// that it did not know, and left out what they amount to.
 const VERSION: u16 = 3;
 
+/// This program's own version, which stands in what it derives.
+const ENGINE: &str = env!("CARGO_PKG_VERSION");
+
 /// Lines that one thread reads in one go.
 const CHUNK: usize = 2048;
 
@@ -132,6 +135,7 @@ fn write_small(out: &mut Vec<u8>, view: &View, sealer: &dyn Sealer) -> Result<()
         write_text(out, why);
         out.push(b']');
     });
+    object.text("written_by", ENGINE);
     object.end();
     result
 }
@@ -191,6 +195,8 @@ struct RawSmall<'b> {
     version: u16,
     #[serde(default)]
     void: Vec<(u64, String)>,
+    #[serde(default)]
+    written_by: String,
 }
 
 #[derive(Deserialize)]
@@ -256,6 +262,28 @@ pub fn read(head: Head, bytes: &[u8], wire: Wire<'_>) -> Result<View, WireError>
     Ok(view)
 }
 
+/// The version of the program that wrote a snapshot, where that is later than this one: what it has folded may be more than this one
+/// knows, so it is made again from the log.
+pub fn newer_writer(bytes: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Raw {
+        #[serde(default)]
+        written_by: String,
+    }
+    let small = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let raw: Raw = serde_json::from_slice(small).ok()?;
+    is_newer(&raw.written_by).then_some(raw.written_by)
+}
+
+/// Whether a version is later than this program's. What is no version is not.
+pub(super) fn is_newer(version: &str) -> bool {
+    let numbers = |text: &str| -> Option<Vec<u64>> {
+        let release = text.split(['-', '+']).next()?;
+        release.split('.').map(|number| number.parse().ok()).collect()
+    };
+    numbers(version) > numbers(ENGINE)
+}
+
 #[derive(Deserialize)]
 struct RawKeys {
     key: String,
@@ -286,7 +314,7 @@ fn read_line(line: &str, reading: &mut Reading<'_>) -> Result<Arc<Record>, WireE
 
 fn read_small(text: &str, reading: &mut Reading<'_>) -> Result<View, WireError> {
     let raw: RawSmall<'_> = parse(text.as_bytes())?;
-    if raw.version != VERSION {
+    if raw.version != VERSION || is_newer(&raw.written_by) {
         return Err(bad("a snapshot of this version"));
     }
     let store = StoreId::parse(&raw.store).ok_or(bad("the id of a store"))?;

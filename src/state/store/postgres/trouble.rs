@@ -72,7 +72,7 @@ fn of_connection(error: &tokio_postgres::Error) -> Trouble {
             words = format!("{words}: {text}");
         }
         if let Some(wrong) = wrong_certificate(cause) {
-            return refused(&format!("the server's certificate is not accepted: {wrong}"), way_out(wrong));
+            return refused(&format!("the server's certificate is not accepted: {}", what_is_wrong(wrong)), way_out(wrong));
         }
         source = cause.source();
     }
@@ -91,6 +91,16 @@ fn wrong_certificate<'e>(cause: &'e (dyn std::error::Error + 'static)) -> Option
     match direct.or_else(inside)? {
         rustls::Error::InvalidCertificate(wrong) => Some(wrong),
         _ => None,
+    }
+}
+
+fn what_is_wrong(wrong: &CertificateError) -> String {
+    match wrong {
+        CertificateError::Expired => "it has expired".into(),
+        CertificateError::NotValidYet => "it is not valid yet".into(),
+        CertificateError::UnknownIssuer => "it is of no authority that is trusted here".into(),
+        CertificateError::NotValidForName => "it names another host".into(),
+        other => other.to_string(),
     }
 }
 
