@@ -496,7 +496,7 @@ async fn what_a_later_program_has_derived_is_not_read_and_made_again() {
     let later = text.replace(&ours, "\"written_by\":\"900.1.0\"").replace("v-1", "v-2");
     let kept = Snapshot { head: snapshot.head, bytes: later.into() };
     state.shared.store.keep_snapshot(kept.clone()).await.expect("kept");
-    let index = sled::open(root.path().join("production/index")).expect("an index");
+    let index = sled::Config::new().path(root.path().join("production/index")).segment_size(32 << 10).open().expect("an index");
     index.insert("engine", "900.1.0").expect("written");
     index.flush().expect("written");
     drop(index);
