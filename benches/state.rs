@@ -31,9 +31,7 @@ use stackwright::ops::settings::{Clouds, Settings};
 use stackwright::ops::workspace::Workspace;
 use stackwright::providers::contract::{Answer, Call, CallAction, CallError, Connection, Found};
 use stackwright::state::sign::SigningKey;
-use stackwright::state::{
-    Body, OperationId, RecordWrite, RunHeader, SignerAction, SignerChange, State, Write, examples,
-};
+use stackwright::state::{Body, OperationId, RecordWrite, RunHeader, SignerAction, SignerChange, State, Write, examples};
 use stackwright::world::World;
 
 fn main() {

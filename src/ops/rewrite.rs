@@ -131,7 +131,12 @@ fn places(
 ///
 /// Errors: [`Code::OutcomeUnknown`] where a call is still without an answer, or something is still to be destroyed;
 /// [`Code::Locked`], [`Code::NoKey`].
-pub async fn rewrap(settings: &Settings, named: Option<&str>, reason: &str, wait: &LockWait) -> Result<Option<Rewritten>, Failure> {
+pub async fn rewrap(
+    settings: &Settings,
+    named: Option<&str>,
+    reason: &str,
+    wait: &LockWait,
+) -> Result<Option<Rewritten>, Failure> {
     rewrite(settings, named, reason, wait, |state| rewrapped(state.view())).await
 }
 

@@ -106,7 +106,9 @@ fn migrates_from(place: &str) -> String {
         place if place.starts_with("s3:") => "s3 { … }",
         _ => return "`stackwright state migrate --from 'local {}' --reason \"…\"` moves it here".into(),
     };
-    format!("`stackwright state migrate --from '{from}' --reason \"…\"` moves it here: `--from` takes what stood in `state` before")
+    format!(
+        "`stackwright state migrate --from '{from}' --reason \"…\"` moves it here: `--from` takes what stood in `state` before"
+    )
 }
 
 /// As [`open`], not yet read: for audits.

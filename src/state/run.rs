@@ -269,7 +269,8 @@ impl Inner {
                     let diagnostic = words::store(&error);
                     return Err(match shared.keep_outcomes(&ledger.view, &bodies) {
                         Some(dir) => {
-                            let text = format!("what came back meanwhile is kept in {}, sealed, for the next run here", dir.display());
+                            let text =
+                                format!("what came back meanwhile is kept in {}, sealed, for the next run here", dir.display());
                             Box::new(diagnostic.note(text))
                         }
                         None => diagnostic,

@@ -504,12 +504,12 @@ async fn what_a_later_program_has_derived_is_not_read_and_made_again() {
     let mut state = disk(root.path()).await.expect("it opens");
     assert_eq!(format!("{:?}", state.view()), whole);
     let entries = state.entries().await.expect("whole");
-    let facts = state.check_derived(&entries, Some((kept, None))).await.expect("facts");
+    let facts = state.check_derived(&entries, Some((kept, None)), state.index_agrees(&entries));
     assert!(facts.len() == 1 && facts[0].0 && facts[0].1.contains("the later stackwright 900.1.0"), "{facts:?}");
     assert_eq!(state.places(&address("local.value.a")).await.expect("places").len(), 2);
     state.rebuild().await.expect("made again");
     assert!(view::snapshot::newer_writer(&state.snapshot().await.expect("a snapshot").bytes).is_none());
-    let facts = state.check_derived(&entries, None).await.expect("facts");
+    let facts = state.check_derived(&entries, None, state.index_agrees(&entries));
     assert_eq!(facts, [(true, "index agrees with the log".to_owned())]);
 }
 
@@ -600,7 +600,9 @@ async fn an_outcome_that_the_store_does_not_take_is_kept_here_until_it_is_record
     assert_eq!(open.iter().filter(|open| run.kept_outcome(open).is_some()).count(), 1);
 
     // It ends with its operation.
-    let settle = |operation| Body::Settled(Box::new(Settled { operation, how: Settlement::Absent, writes: Vec::new(), words: "r".into() }));
+    let settle = |operation| {
+        Body::Settled(Box::new(Settled { operation, how: Settlement::Absent, writes: Vec::new(), words: "r".into() }))
+    };
     run.append(vec![settle(one.operation)]).await.expect("settled");
     kept(1);
     run.append(vec![settle(other.operation)]).await.expect("settled");

@@ -194,7 +194,10 @@ fn a_backup_is_put_back_into_a_database_by_its_owner() {
 fn a_backup_puts_back_what_a_bucket_has_lost() {
     let Some(server) = servers::Bucket::start() else { return };
     let person = Person::new(&[("AWS_ACCESS_KEY_ID", KEY.to_owned()), ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned())]);
-    person.keeps_state_in(&format!("s3 {{ bucket = \"state\", prefix = \"team\", endpoint = \"http://127.0.0.1:{}\" }}", server.port()));
+    person.keeps_state_in(&format!(
+        "s3 {{ bucket = \"state\", prefix = \"team\", endpoint = \"http://127.0.0.1:{}\" }}",
+        server.port()
+    ));
     person.done(&["apply", "--yes"]);
     let file = person.dir.path().join("backup").display().to_string();
     person.done(&["state", "backup", "--out", &file]);
@@ -208,7 +211,10 @@ fn a_backup_puts_back_what_a_bucket_has_lost() {
 
     // What somebody has written over is theirs to take away.
     server.tamper(first, Some("rm -rf"));
-    person.refused(&restore, &["stand in the way", &format!("aws s3 mv s3://state/{first} s3://state/team/shop/production/aside/")]);
+    person.refused(
+        &restore,
+        &["stand in the way", &format!("aws s3 mv s3://state/{first} s3://state/team/shop/production/aside/")],
+    );
     server.tamper(first, None);
     person.done(&restore);
     person.done(&["verify"]);

@@ -242,9 +242,9 @@ impl Bucket {
         }
         let (method, text) = content.map_or(("DELETE", ""), |text| ("PUT", text));
         // It asks who somebody is, and does not look at the signature.
-        let who = format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0");
-        let request =
-            format!("{method} /state/{path} HTTP/1.1\r\nAuthorization: {who}\r\nContent-Length: {}", text.len());
+        let who =
+            format!("AWS4-HMAC-SHA256 Credential={KEY}/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0");
+        let request = format!("{method} /state/{path} HTTP/1.1\r\nAuthorization: {who}\r\nContent-Length: {}", text.len());
         let answer = asked(self.port, &request, text).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 20"), "{answer}");
     }

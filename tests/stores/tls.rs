@@ -35,7 +35,9 @@ impl Authority {
     fn new() -> Option<Authority> {
         has("openssl", Command::new("openssl").arg("version").output().is_ok()).then_some(())?;
         let authority = Authority { dir: tempfile::tempdir().expect("a directory") };
-        authority.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test");
+        authority.openssl(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=test",
+        );
         std::fs::write(authority.dir.path().join("names"), "subjectAltName=DNS:localhost\n").expect("written");
         Some(authority)
     }
@@ -51,7 +53,9 @@ impl Authority {
 
     /// One that is good for so many days; fewer than none are over.
     fn certificate(&self, name: &str, days: i32) -> Certificate {
-        self.openssl(&format!("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {name}.key -out {name}.csr -subj /CN=localhost"));
+        self.openssl(&format!(
+            "req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {name}.key -out {name}.csr -subj /CN=localhost"
+        ));
         self.openssl(&format!(
             "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days {days} -extfile names -out {name}.crt"
         ));
@@ -85,9 +89,12 @@ async fn a_database_is_believed_by_its_certificate() {
     server.encrypt(&good.file, &good.key);
     let store = open(&by_name, "verify-full", &roots);
     let head = store.append(None, entries(None, &["{}"])).await.expect("it is trusted");
-    let encrypted = "select count(*) > 0 from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'stackwright' and ssl";
+    let encrypted =
+        "select count(*) > 0 from pg_stat_ssl join pg_stat_activity using (pid) where application_name = 'stackwright' and ssl";
     assert_eq!(server.sql(encrypted).as_deref(), Ok("t"));
-    for (url, mode, roots) in [(&by_address, "require", &others), (&by_address, "verify-ca", &roots), (&by_address, "prefer", &others)] {
+    for (url, mode, roots) in
+        [(&by_address, "require", &others), (&by_address, "verify-ca", &roots), (&by_address, "prefer", &others)]
+    {
         assert_eq!(open(url, mode, roots).head().await.expect(mode), Some(head));
     }
     for mode in ["verify-ca", "verify-full"] {

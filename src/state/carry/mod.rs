@@ -210,7 +210,9 @@ impl State {
                 Life::Alive { beats: true, .. } => {
                     let text = format!("a run is alive in the state of {}; nothing was changed", self.environment());
                     let error = Code::Locked.error(text).fact("holder", holder.words());
-                    return Err(Box::new(error.help("wait until it ends; where it is gone, half a minute without a sign of it is enough")));
+                    return Err(Box::new(
+                        error.help("wait until it ends; where it is gone, half a minute without a sign of it is enough"),
+                    ));
                 }
                 Life::Silent { .. } => {
                     let (who, reason) = (Some(carrier.who.clone()), format!("the log was restored: {}", carrier.reason));

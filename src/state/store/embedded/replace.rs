@@ -10,10 +10,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::disk::{Disk, Made, Sync, unconfirmed};
 use super::head::{self, HeadFile};
+use super::runs_alive;
 use super::scan::{scan, segments_of, unavailable};
 use super::segment::{self, Frame, SegmentHeader};
 use super::writer::{Writer, lock};
-use super::runs_alive;
 use crate::model::Digest;
 use crate::state::contract::{Entry, Head, Salvage, Sequence, Snapshot, StoreError, batches};
 use crate::state::store::snapshot::snapshot_bytes;

@@ -77,7 +77,8 @@ impl Postgres {
             Ok(Ok(())) => Ok(kept().clone()),
             Ok(Err(head)) => Err(StoreError::Moved { head }),
             Err(StoreError::Refused { place, why, .. }) if why.contains("permission denied") => {
-                let help = "name the owner of the tables in STACKWRIGHT_STATE_URL or PGUSER: whoever applies may not put a log aside";
+                let help =
+                    "name the owner of the tables in STACKWRIGHT_STATE_URL or PGUSER: whoever applies may not put a log aside";
                 Err(StoreError::Refused { place, why, help: help.into() })
             }
             Err(error) => Err(error),
@@ -91,8 +92,7 @@ impl Postgres {
         let mut number = 1;
         loop {
             let name = named(number);
-            let sql =
-                format!("SELECT 1 FROM {entry} WHERE log = $1 UNION ALL SELECT 1 FROM {head} WHERE log = $1 LIMIT 1");
+            let sql = format!("SELECT 1 FROM {entry} WHERE log = $1 UNION ALL SELECT 1 FROM {head} WHERE log = $1 LIMIT 1");
             if client.query_typed_opt(&sql, &[(&name, Type::TEXT)]).await?.is_none() {
                 break;
             }
@@ -109,7 +109,13 @@ impl Postgres {
     }
 
     /// Writes a log where none is, within a transaction, and reads it back.
-    async fn write_whole(&self, client: &Client, end: Head, entries: &[Entry], snapshot: Option<&Snapshot>) -> Result<(), Trouble> {
+    async fn write_whole(
+        &self,
+        client: &Client,
+        end: Head,
+        entries: &[Entry],
+        snapshot: Option<&Snapshot>,
+    ) -> Result<(), Trouble> {
         let parts: Vec<&[Entry]> = batches(entries, BATCH).collect();
         let [first, rest @ ..] = &parts[..] else { return Err(damaged("nothing to put there")) };
         if !self.patience.part(bytes_of(first), self.insert_first(client, None, end, first)).await? {

@@ -25,7 +25,8 @@ impl S3 {
     /// Every object of the log by the place in its name; `None` where it cannot be read for what it should be.
     async fn objects_there(&self) -> Result<Vec<(Sequence, Option<Batch>)>, StoreError> {
         let firsts = self.batches_after(0).await?;
-        let mut reads = futures_util::stream::iter(firsts).map(|first| async move { (first, self.batch(first).await) }).buffered(READS);
+        let mut reads =
+            futures_util::stream::iter(firsts).map(|first| async move { (first, self.batch(first).await) }).buffered(READS);
         let mut there = Vec::new();
         while let Some((first, batch)) = reads.next().await {
             match batch {
@@ -62,7 +63,12 @@ impl S3 {
     }
 
     /// Adds what is missing of a log.
-    pub(super) async fn mend(&self, found: &Salvage, entries: &[Entry], snapshot: Option<&Snapshot>) -> Result<String, StoreError> {
+    pub(super) async fn mend(
+        &self,
+        found: &Salvage,
+        entries: &[Entry],
+        snapshot: Option<&Snapshot>,
+    ) -> Result<String, StoreError> {
         let end = check_follows(None, entries)?;
         self.probe().await?;
         let (gaps, in_the_way) = gaps(entries, &self.objects_there().await?);

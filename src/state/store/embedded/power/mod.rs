@@ -129,7 +129,7 @@ impl Scene<'_> {
         dies_within.into_iter().for_each(|within| self.kill_soon(within));
         let result = match old.0.is_empty() {
             true => store.fill(new.clone()).await.map(|_| String::new()),
-            false => store.replace(new.clone(), None).await,
+            false => store.replace(&Default::default(), new.clone(), None).await,
         };
         let killed = dies_within.is_some() && self.was_killed();
         self.history.tried(&self.disk, (new.clone(), new.len()));
