@@ -9,6 +9,9 @@ use crate::state::{Holder, IntentCall, Life, Look, OpenIntent, State, View};
 
 /// Addresses of open calls that no living run holds.
 pub async fn left(state: &State) -> Result<BTreeSet<Address>, Box<Diagnostic>> {
+    if state.view().open.is_empty() {
+        return Ok(BTreeSet::new());
+    }
     Ok(left_open(&look(state).await?).into_iter().map(|it| it.open.intent.address.clone()).collect())
 }
 

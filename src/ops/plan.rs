@@ -66,8 +66,11 @@ pub async fn make(workspace: &mut Workspace, request: &Request) -> Result<Planne
 
 /// Makes a plan from what the platforms report now, for an apply that has settled what was left open.
 pub async fn refreshed(workspace: &Workspace, connections: &Connections, request: &Request) -> Result<Planned, Failure> {
-    let look = interrupted::look(&workspace.state).await.map_err(|it| workspace.fail(it))?;
-    let (plan, read) = seen(workspace, connections, request, &Ahead::unseen(&look)).await?;
+    let ahead = match workspace.state.view().open.is_empty() {
+        true => Ahead::default(),
+        false => Ahead::unseen(&workspace.state.look().await.map_err(|it| workspace.fail(it))?),
+    };
+    let (plan, read) = seen(workspace, connections, request, &ahead).await?;
     Ok(Planned { plan, read, running: Vec::new() })
 }
 
