@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Address, Diagnostic, Name, Value};
+use crate::model::{Address, Diagnostic, Fields, Name};
 use crate::state::RunResult;
 
 #[derive(Clone, Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Outcome {
     /// The log could not be written: nothing more was started after that.
     pub broken: Option<Box<Diagnostic>>,
     /// All outputs of the stack, as they are now.
-    pub outputs: BTreeMap<Name, Value>,
+    pub outputs: Fields,
     /// Done changes by word.
     pub counts: BTreeMap<Name, u32>,
 }

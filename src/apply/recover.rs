@@ -125,7 +125,7 @@ impl Task {
         match (looked, put) {
             (Looked::Done(mut answer), Some(record)) if intent.call == IntentCall::Create => {
                 for (name, value) in &record.computed {
-                    answer.attributes.entry(name.clone()).or_insert_with(|| value.clone());
+                    answer.attributes.insert_if_missing(name, || value.clone());
                 }
                 Looked::Done(answer)
             }

@@ -43,6 +43,16 @@ impl Budget {
         Budget { steps: Cell::new(steps), depth: Cell::new(0), most: steps, whose: "the program needs" }
     }
 
+    /// The steps that were taken.
+    pub fn spent(&self) -> u64 {
+        self.most - self.steps.get()
+    }
+
+    /// Whether so many steps are more than one evaluation may take.
+    pub fn is_too_much(steps: u64) -> bool {
+        steps > STEPS_MAX
+    }
+
     /// Takes that many steps.
     ///
     /// Errors: [`Code::Limit`] when none are left.

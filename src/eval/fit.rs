@@ -28,6 +28,10 @@ pub(super) struct Fitting<'a> {
 
 impl Fitting<'_> {
     pub fn fit(&self, value: Value, ty: &Type) -> Outcome<Value> {
+        if fits(&value, ty) { Ok(value) } else { self.fit_parts(value, ty) }
+    }
+
+    fn fit_parts(&self, value: Value, ty: &Type) -> Outcome<Value> {
         if let Data::Unknown(unknown) = &value.data {
             return match ty {
                 Type::Any | Type::Poison => Ok(value),
@@ -38,8 +42,8 @@ impl Fitting<'_> {
         match ty {
             Type::Any | Type::Poison => Ok(value),
             Type::Optional(_) if value.is_null() => Ok(value),
-            Type::Optional(inner) | Type::Sensitive(inner) => self.fit(value, inner),
-            Type::Secret(inner) => Ok(self.fit(value, inner)?.secret()),
+            Type::Optional(inner) | Type::Sensitive(inner) => self.fit_parts(value, inner),
+            Type::Secret(inner) => Ok(self.fit_parts(value, inner)?.secret()),
             Type::Null if value.is_null() => Ok(value),
             _ => self.fit_data(value, ty),
         }
@@ -86,11 +90,11 @@ impl Fitting<'_> {
                 return Ok(value);
             }
             (Type::Range(of), Data::Range(ends)) => {
-                let (low, high) = (self.fit(ends.0.clone(), of)?, self.fit(ends.1.clone(), of)?);
+                let (low, high) = (self.fit_parts(ends.0.clone(), of)?, self.fit_parts(ends.1.clone(), of)?);
                 Data::Range(Arc::new((low, high)))
             }
             (Type::Range(of), data @ (Data::Int(_) | Data::Number(_) | Data::Duration(_) | Data::Size(_) | Data::Percent(_))) => {
-                let end = self.fit(Value { data, mark: mark.clone() }, of)?;
+                let end = self.fit_parts(Value { data, mark: mark.clone() }, of)?;
                 Data::Range(Arc::new((end.clone(), end)))
             }
             (Type::List(of, bounds), Data::List(items)) => {
@@ -104,7 +108,7 @@ impl Fitting<'_> {
             (Type::Map(of), Data::Map(fields)) => {
                 let mut fields = unshared(fields);
                 for field in fields.values_mut() {
-                    *field = self.fit(std::mem::replace(field, Value::null()), of)?;
+                    *field = self.fit_parts(std::mem::replace(field, Value::null()), of)?;
                 }
                 Data::Map(Arc::new(fields))
             }
@@ -136,16 +140,21 @@ impl Fitting<'_> {
     fn fit_items(&self, items: Arc<Vec<Value>>, of: &Type) -> Outcome<Arc<Vec<Value>>> {
         let mut items = Arc::try_unwrap(items).unwrap_or_else(|shared| (*shared).clone());
         for item in &mut items {
-            *item = self.fit(std::mem::replace(item, Value::null()), of)?;
+            *item = self.fit_parts(std::mem::replace(item, Value::null()), of)?;
         }
         Ok(Arc::new(items))
     }
 
     fn fit_object(&self, fields: Arc<Fields>, object: &ObjectType, origin: Span) -> Outcome<Fields> {
-        let mut given = unshared(fields);
-        let mut fitted = Fields::new();
+        // Both are ordered by name.
+        let mut given = unshared(fields).into_iter().peekable();
+        let mut unknown = None;
+        let mut fitted = Fields::with_capacity(object.fields.len());
         for (name, field) in &object.fields {
-            let value = given.remove(name);
+            while let Some(other) = given.next_if(|(given, _)| given < name) {
+                unknown.get_or_insert(other);
+            }
+            let value = given.next_if(|(given, _)| given == name).map(|(_, value)| value);
             let value = match (&field.need, value) {
                 (Need::Absent, Some(value)) if value.is_null() => continue,
                 (_, Some(value)) => value,
@@ -160,9 +169,9 @@ impl Fitting<'_> {
                     ));
                 }
             };
-            fitted.insert(name.clone(), self.fit(value, &field.ty)?);
+            fitted.insert(name.clone(), self.fit_parts(value, &field.ty)?);
         }
-        match given.into_iter().next() {
+        match unknown.or_else(|| given.next()) {
             None => Ok(fitted),
             Some((name, value)) => Err(Box::new(
                 Code::UnknownField
@@ -207,6 +216,49 @@ impl Fitting<'_> {
         }
         Box::new(diagnostic)
     }
+}
+
+/// Whether fitting would leave the value as it is. It may say no where it would.
+fn fits(value: &Value, ty: &Type) -> bool {
+    match (ty, &value.data) {
+        (Type::Any | Type::Poison, _) => true,
+        (_, Data::Unknown(unknown)) => unknown.ty == *ty,
+        (Type::Optional(_) | Type::Null, Data::Null) => true,
+        (Type::Optional(inner) | Type::Sensitive(inner), _) => fits(value, inner),
+        (Type::Secret(inner), _) => value.mark.secret && fits(value, inner),
+        (Type::Bool, Data::Bool(_))
+        | (Type::Duration, Data::Duration(_))
+        | (Type::Size, Data::Size(_))
+        | (Type::Percent, Data::Percent(_))
+        | (Type::Text(TextRule::Any), Data::Text(_))
+        | (Type::Ref(_), Data::Ref(_))
+        | (Type::Provider(_), Data::Provider(_))
+        | (Type::Condition, Data::Condition(_)) => true,
+        (Type::Int(bounds), Data::Int(number)) => within(bounds, number),
+        (Type::Number(bounds), Data::Number(number)) => within(bounds, number),
+        (Type::Literals(values), _) => values.contains(value),
+        (Type::Range(of), Data::Range(ends)) => fits(&ends.0, of) && fits(&ends.1, of),
+        (Type::List(of, bounds), Data::List(items)) => {
+            within(bounds, &(items.len() as u64)) && items.iter().all(|item| fits(item, of))
+        }
+        (Type::Set(of), Data::List(items)) => items.iter().all(|item| fits(item, of)),
+        (Type::Map(of), Data::Map(fields)) => fields.values().all(|field| fits(field, of)),
+        (Type::Object(object), Data::Map(fields)) => object_fits(fields, object),
+        (Type::Variant(variant), Data::Variant(label, fields)) => {
+            variant.cases.get(label).is_some_and(|object| object_fits(fields, object))
+        }
+        _ => false,
+    }
+}
+
+/// Whether every field is there, and no other.
+fn object_fits(fields: &Fields, object: &ObjectType) -> bool {
+    let mut given = fields.iter().peekable();
+    let all = object.fields.iter().all(|(name, field)| match given.next_if(|(given, _)| *given == name) {
+        Some((_, value)) => !(value.is_null() && field.need == Need::Absent) && fits(value, &field.ty),
+        None => field.need == Need::Absent,
+    });
+    all && given.next().is_none()
 }
 
 fn unshared(fields: Arc<Fields>) -> Fields {

@@ -486,7 +486,7 @@ impl Evaluator<'_> {
             }
             return Ok(self.unknown(ExprKind::Map(left), Type::map(Type::Any), &of, span));
         }
-        let (mut fields, mut mark) = (Fields::new(), Mark::at(span));
+        let (mut fields, mut mark) = (Fields::with_capacity(values.len()), Mark::at(span));
         for (key, name, value) in values {
             match (key, name, &value.data) {
                 (Some(key), ..) => {

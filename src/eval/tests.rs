@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::model::expr::{Binary, ExprKind, ForClause, ListPart, MapPart, Pattern, Unary};
 use crate::model::types::{Bounds, FieldType, Need, ObjectType};
-use crate::model::value::Network;
+use crate::model::value::{Fields, Network};
 
 const AT: Span = Span { source: SourceId(0), start: 10, end: 20 };
 
@@ -134,7 +134,7 @@ fn unknown_values_flow_through_every_expression() {
     shows_later(&either, Value::text("on"), "true");
 
     let object = e(ExprKind::Map(vec![MapPart::Entry("a".into(), int(1)), MapPart::Spread(attr("a", "more"))]));
-    shows_later(&object, Value::map(BTreeMap::from([("a".into(), Value::int(2))])), "{ a = 2 }");
+    shows_later(&object, Value::map(Fields::from([("a".into(), Value::int(2))])), "{ a = 2 }");
 
     let case = e(ExprKind::Match(
         Box::new(attr("a", "way")),
@@ -146,7 +146,7 @@ fn unknown_values_flow_through_every_expression() {
             (Pattern::Any, int(0)),
         ],
     ));
-    let fields = BTreeMap::from([("at_once".into(), Value::int(7))]);
+    let fields = Fields::from([("at_once".into(), Value::int(7))]);
     shows_later(&case, Value::engine(Data::Variant("rolling".into(), fields.into())), "7");
     shows_later(&case, Value::engine(Data::Variant("direct".into(), Arc::default())), "0");
 }
@@ -176,7 +176,7 @@ fn comprehensions_leave_only_what_is_unknown() {
         key: Box::new(e(ExprKind::Text(vec![local(1), local(3)]))),
         value: Box::new(inner),
     });
-    let lists = Value::map(BTreeMap::from([("l".into(), Value::list(vec![Value::int(1), Value::int(2)]))]));
+    let lists = Value::map(Fields::from([("l".into(), Value::list(vec![Value::int(1), Value::int(2)]))]));
     shows_later(&expr, lists, "{ l1 = [2, 3], l2 = [3, 4] }");
 }
 
@@ -261,8 +261,8 @@ fn types_fill_in_defaults_and_check_refinements() {
         Ok(value) => value.to_literal(),
         Err(error) => format!("{} {}", error.code, error.message),
     };
-    assert_eq!(fitted(Value::map(BTreeMap::new()), &object), "{ every = 10s }");
-    let with = |name: &str, value: Value| Value::map(BTreeMap::from([(name.into(), value)]));
+    assert_eq!(fitted(Value::map(Fields::new()), &object), "{ every = 10s }");
+    let with = |name: &str, value: Value| Value::map(Fields::from([(name.into(), value)]));
     assert_eq!(fitted(with("port", Value::null()), &object), "{ every = 10s }");
     assert_eq!(fitted(with("port", Value::int(0)), &object), "SW0212 0 is not int(1..65535)");
     assert_eq!(fitted(with("prot", Value::int(1)), &object), "SW0201 there is no field `prot`");

@@ -174,7 +174,7 @@ impl<'p> Expander<'p> {
     }
 
     fn told<'a>(&'a self, told: Option<&'a Result<Told, Box<Diagnostic>>>, span: Span) -> Outcome<&'a Told> {
-        static NEVER: Told = Told { revision: 0, outputs: BTreeMap::new() };
+        static NEVER: Told = Told { revision: 0, outputs: Fields::new() };
         match told {
             Some(Ok(told)) => Ok(told),
             Some(Err(error)) => Err(at_reading(error, span)),
@@ -199,17 +199,16 @@ impl<'p> Expander<'p> {
         let key = (Name::from(stack), environment.clone(), output.clone());
         self.elsewhere.borrow_mut().insert(key, value.clone());
     }
-
-    /// Everything that was read elsewhere, in order.
-    pub fn elsewhere_reads(&self) -> Vec<ElsewhereRead> {
-        let reads = self.elsewhere.take();
-        let read = |((stack, environment, output), value)| ElsewhereRead { stack, environment, output, value };
-        reads.into_iter().map(read).collect()
-    }
 }
 
 /// By stack, environment and output.
 pub type Reads = BTreeMap<(Name, Name, Name), Value>;
+
+/// Everything that was read elsewhere, in order.
+pub fn in_order(reads: Reads) -> Vec<ElsewhereRead> {
+    let read = |((stack, environment, output), value)| ElsewhereRead { stack, environment, output, value };
+    reads.into_iter().map(read).collect()
+}
 
 fn unasked(name: &str, ty: Type, span: Span) -> Value {
     let address = Address::root(UNASKED, name);

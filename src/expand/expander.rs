@@ -8,22 +8,27 @@ use std::sync::Arc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::elsewhere::{self, Away, is_unasked};
-use super::frame::{Frame, Key, Memo, Reads, Tables, Title};
+use super::frame::{Frame, Key, Memo, Reads, Tables, Title, reads_of};
 use super::place::Grounds;
 use super::scope::Scope;
-use super::{Question, Request};
+use super::shares::{Moment, Share};
+use super::{Question, Request, untold};
 use crate::eval::{Budget, Outcome, evaluate_with};
 use crate::lang::program::{Branch, Environment, Let, Program, Resource};
 use crate::model::{
-    Address, Code, Data, Deferred, DesiredResource, Diagnostic, Expr, Fields, Name, Origin, ProviderName, Requirement, Severity,
-    Slot, Span, Value,
+    Address, Code, Data, Deferred, DesiredResource, Diagnostic, Expr, ExprKind, Fields, Kind, Name, Origin, ProviderName,
+    Requirement, Severity, Slot, Span, Value,
 };
 
 /// No program has more instances and resources.
-const SET_MAX: u32 = 1_000_000;
+pub const SET_MAX: u32 = 1_000_000;
 
 pub struct Expander<'p> {
     pub program: &'p Program,
+    /// Which of the stack's items are expanded here; all of them can be asked for.
+    pub share: Share,
+    /// What is at work, in the order in which one expander would do all of it.
+    pub moment: Cell<Moment>,
     pub request: &'p Request<'p>,
     pub environment: &'p Environment,
     pub budget: Budget,
@@ -39,6 +44,10 @@ pub struct Expander<'p> {
     /// What the environment says of where things go, and whether it is protected, once somebody asked.
     pub grounds: OnceCell<Rc<Grounds>>,
     pub protected: OnceCell<bool>,
+    /// Values of defaults that are constant, by their place in the program; `None` for one that is not.
+    constants: RefCell<FxHashMap<usize, Option<Value>>>,
+    /// Kinds by the place of their names.
+    kinds: RefCell<FxHashMap<usize, &'p Kind>>,
     /// Sets of one address each, which many unknown values share.
     alone: RefCell<FxHashMap<Address, Arc<BTreeSet<Address>>>>,
     pub settings: RefCell<BTreeMap<ProviderName, Rc<Fields>>>,
@@ -46,8 +55,10 @@ pub struct Expander<'p> {
     /// Secrets that have to be given and are not, and where they are needed.
     pub missing_secrets: RefCell<BTreeMap<Address, (Span, Span)>>,
     /// Shared resources, with the frame that declares them first.
-    pub shared: RefCell<BTreeMap<Address, (Rc<Frame<'p>>, &'p Resource, ProviderName)>>,
+    pub shared: RefCell<BTreeMap<Address, SharedResource<'p>>>,
     pub questions: RefCell<BTreeMap<Address, Question>>,
+    /// Data sources that nobody asks.
+    pub untold: RefCell<untold::Sources<'p>>,
     /// Instances that belong to another environment.
     pub away: RefCell<FxHashMap<Address, Away<'p>>>,
     /// What was read of other states.
@@ -60,16 +71,26 @@ pub struct Expander<'p> {
     pub errors: RefCell<Vec<Diagnostic>>,
     said: RefCell<FxHashSet<(Code, String, Span)>>,
     pub reveals: RefCell<BTreeSet<crate::model::desired::Reveal>>,
-    pub warnings: RefCell<Vec<Diagnostic>>,
+    pub warnings: RefCell<Vec<(Moment, Diagnostic)>>,
     pub branches: RefCell<std::collections::BTreeSet<(Span, bool)>>,
     /// Sets that wait for their keys, by address.
     pub deferred: RefCell<BTreeMap<Address, Deferred>>,
     /// What is judged only during an apply.
-    pub requirements: RefCell<Vec<Requirement>>,
+    pub requirements: RefCell<Vec<(Moment, Requirement)>>,
     /// What is being computed: its name, and the place that asked for it.
     busy: RefCell<Vec<(Title<'p>, Span)>>,
     reads: RefCell<Vec<BTreeMap<Address, Span>>>,
-    count: Cell<u32>,
+    pub count: Cell<u32>,
+}
+
+/// A resource that several instances have in common.
+#[derive(Clone)]
+pub struct SharedResource<'p> {
+    /// The frame that was the first to ask for it, and when.
+    pub frame: Rc<Frame<'p>>,
+    pub asked: Moment,
+    pub decl: &'p Resource,
+    pub provider: ProviderName,
 }
 
 impl Drop for Expander<'_> {
@@ -85,11 +106,17 @@ impl Drop for Expander<'_> {
 
 impl<'p> Expander<'p> {
     pub fn new(program: &'p Program, request: &'p Request<'p>, environment: &'p Environment) -> Expander<'p> {
+        Expander::of_share(program, request, environment, Share::default())
+    }
+
+    pub fn of_share(program: &'p Program, request: &'p Request<'p>, environment: &'p Environment, share: Share) -> Expander<'p> {
         let count = program.directories.len().max(2) as u32;
         Expander {
             program,
             request,
             environment,
+            share,
+            moment: Cell::default(),
             budget: Budget::new(),
             directories: (0..count).map(|directory| Rc::new(Frame::of_directory(directory))).collect(),
             file_lets: program.directories.iter().map(|lets| lets.iter().map(|it| (it.name.clone(), it)).collect()).collect(),
@@ -98,12 +125,15 @@ impl<'p> Expander<'p> {
             bodies: RefCell::default(),
             grounds: OnceCell::new(),
             protected: OnceCell::new(),
+            constants: RefCell::default(),
+            kinds: RefCell::default(),
             alone: RefCell::default(),
             settings: RefCell::default(),
             secrets: RefCell::default(),
             missing_secrets: RefCell::default(),
             shared: RefCell::default(),
             questions: RefCell::default(),
+            untold: RefCell::default(),
             away: RefCell::default(),
             elsewhere: RefCell::default(),
             not_applied: RefCell::default(),
@@ -152,25 +182,30 @@ impl<'p> Expander<'p> {
         if let Some(before) = self.remembered(frame, &key, span, &name) {
             return before;
         }
-        frame.memos.borrow_mut().insert(key.clone(), Memo::Busy);
+        frame.remember(key.clone(), Memo::Busy);
         self.busy.borrow_mut().push((name(), span));
         let (result, reads) = self.reading(compute);
         self.busy.borrow_mut().pop();
         let memo = match &result {
-            Ok(value) => Memo::Done(value.clone(), Rc::new(reads)),
+            Ok(value) => Memo::Done(value.clone(), reads_of(reads)),
             Err(_) => Memo::Failed,
         };
         if let Memo::Done(_, reads) = &memo {
             self.add_reads(reads);
         }
-        frame.memos.borrow_mut().insert(key, memo);
+        frame.remember(key, memo);
         result
     }
 
     /// What was computed before, if it was; a cycle where it is being computed.
     fn remembered(&self, frame: &Frame<'p>, key: &Key, span: Span, name: &impl Fn() -> Title<'p>) -> Option<Outcome<Value>> {
-        let memos = frame.memos.borrow();
-        Some(match memos.get(key)? {
+        let (memos, inputs) = (frame.memos.borrow(), frame.inputs.borrow());
+        let memo = match key {
+            Key::Input(at) => inputs.get(*at as usize)?,
+            _ => memos.get(key)?,
+        };
+        Some(match memo {
+            Memo::Open => return None,
             Memo::Done(value, reads) => {
                 self.add_reads(reads);
                 Ok(value.clone())
@@ -178,6 +213,20 @@ impl<'p> Expander<'p> {
             Memo::Failed => Err(silent()),
             Memo::Busy => Err(self.cycle(&name(), span)),
         })
+    }
+
+    /// The value of an input's default that is the same for all instances; `None` where it may not be.
+    pub fn constant(&self, frame: &Rc<Frame<'p>>, default: &'p Expr) -> Option<Value> {
+        if let ExprKind::Literal(value) = &default.kind {
+            return Some(value.clone());
+        }
+        let key = std::ptr::from_ref(default) as usize;
+        if let Some(found) = self.constants.borrow().get(&key) {
+            return found.clone();
+        }
+        let value = if is_constant(default) { self.eval(frame, default, &[]).ok() } else { None };
+        self.constants.borrow_mut().insert(key, value.clone());
+        value
     }
 
     /// Runs something, and says which instances' outputs it read.
@@ -194,7 +243,7 @@ impl<'p> Expander<'p> {
     }
 
     pub fn add_reads(&self, reads: &Reads) {
-        if !reads.is_empty()
+        if let Some(reads) = reads
             && let Some(top) = self.reads.borrow_mut().last_mut()
         {
             for (address, span) in reads.iter() {
@@ -224,6 +273,17 @@ impl<'p> Expander<'p> {
         });
         let diagnostic = Code::Cycle.error(message).labels(steps);
         Box::new(diagnostic.help("break one edge: what both sides need belongs in a `let`"))
+    }
+
+    /// The kind of that name.
+    pub fn kind(&self, name: &Name) -> Option<&'p Kind> {
+        let place = name.as_ptr() as usize;
+        if let Some(kind) = self.kinds.borrow().get(&place).filter(|kind| kind.name == *name) {
+            return Some(kind);
+        }
+        let kind = &**self.program.schemas.kind(name)?;
+        self.kinds.borrow_mut().insert(place, kind);
+        Some(kind)
     }
 
     /// The set of what waits for one resource.
@@ -258,7 +318,7 @@ impl<'p> Expander<'p> {
         if self.said.borrow_mut().insert(key) {
             match error.severity {
                 Severity::Error => self.errors.borrow_mut().push(error),
-                Severity::Warning => self.warnings.borrow_mut().push(error),
+                Severity::Warning => self.warnings.borrow_mut().push((self.moment.get(), error)),
             }
         }
     }
@@ -306,6 +366,18 @@ fn nearness(origin: Origin) -> u8 {
         Origin::File => 2,
         Origin::Given => 3,
     }
+}
+
+/// Whether an expression is made of literals alone.
+fn is_constant(expr: &Expr) -> bool {
+    let mut constant = true;
+    crate::eval::walk(expr, &mut |part| {
+        constant &= matches!(
+            part.kind,
+            ExprKind::Literal(_) | ExprKind::List(_) | ExprKind::Map(_) | ExprKind::Variant(..) | ExprKind::Convert(..)
+        );
+    });
+    constant
 }
 
 /// Stands for something that was said already.

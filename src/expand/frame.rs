@@ -11,12 +11,19 @@ use crate::lang::program::{
 };
 use crate::model::{Address, Name, ProviderName, Slot, Span, Value};
 
-/// Instances whose outputs or signals were read, each with one place that did.
-pub type Reads = Rc<BTreeMap<Address, Span>>;
+/// Instances whose outputs or signals were read, each with one place that did; `None` for none of them.
+pub type Reads = Option<Rc<BTreeMap<Address, Span>>>;
+
+pub fn reads_of(reads: BTreeMap<Address, Span>) -> Reads {
+    (!reads.is_empty()).then(|| Rc::new(reads))
+}
 
 /// Something that is computed when it is first asked for.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub enum Memo {
+    /// Nobody asked for it yet.
+    #[default]
+    Open,
     /// Being computed: asked for again, it is a cycle.
     Busy,
     Done(Value, Reads),
@@ -27,7 +34,8 @@ pub enum Memo {
 /// What a memo belongs to.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Key {
-    Input(Name),
+    /// By its place in the component, or in the stack.
+    Input(u32),
     Let(Name),
     FileLet(Name),
     Output(Name),
@@ -145,6 +153,8 @@ pub struct Frame<'p> {
     pub tables: RefCell<Rc<Tables<'p>>>,
     pub readiness: Cell<Readiness>,
     pub memos: RefCell<FxHashMap<Key, Memo>>,
+    /// Of its inputs, by their place.
+    pub inputs: RefCell<Vec<Memo>>,
     /// Frames of the sets that its items declare.
     pub children: RefCell<FxHashMap<Key, Rc<Vec<Rc<Frame<'p>>>>>>,
     /// Resources of the sets that its items declare.
@@ -174,11 +184,32 @@ impl<'p> Frame<'p> {
             tables: RefCell::default(),
             readiness: Cell::new(Readiness::Fresh),
             memos: RefCell::default(),
+            inputs: RefCell::default(),
             children: RefCell::default(),
             placed: RefCell::default(),
             inherited: RefCell::default(),
             failed: Cell::new(false),
             overridden: RefCell::default(),
+        }
+    }
+
+    /// Keeps what is known of something by now.
+    pub fn remember(&self, key: Key, memo: Memo) {
+        let Key::Input(at) = key else {
+            self.memos.borrow_mut().insert(key, memo);
+            return;
+        };
+        let mut inputs = self.inputs.borrow_mut();
+        if inputs.is_empty() {
+            let count = self.component.map_or(0, |it| it.inputs.len());
+            inputs.resize_with(count.max(at as usize + 1), Memo::default);
+        }
+        match inputs.get_mut(at as usize) {
+            Some(place) => *place = memo,
+            None => {
+                inputs.resize_with(at as usize, Memo::default);
+                inputs.push(memo);
+            }
         }
     }
 

@@ -6,11 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::elsewhere::is_unasked;
-use super::expander::{Expander, silent, too_late};
-use super::frame::{Frame, Inherited, Placed, Readiness, Tables, Title, set_key};
+use super::expander::{Expander, SharedResource, silent, too_late};
+use super::frame::{Frame, Inherited, Placed, Readiness, Tables, Title, reads_of, set_key};
 use super::place::listed;
 use crate::eval::Outcome;
-use crate::lang::program::{Body, Branch, Each, Head, Instance, Lifecycle, Resource};
+use crate::lang::program::{Body, Branch, Each, Head, Instance, Lifecycle, Mode, Resource};
 use crate::model::value::Reference as InstanceRef;
 use crate::model::{Address, Code, Data, Fields, Name, Slot, Span, Value};
 
@@ -83,7 +83,7 @@ impl<'p> Expander<'p> {
                     return Ok(waits);
                 }
                 let (elements, reads) = self.reading(|| self.elements(frame, &decl.head, decl.span));
-                let (elements, head_reads) = (elements?, Rc::new(reads));
+                let (elements, head_reads) = (elements?, reads_of(reads));
                 self.add_reads(&head_reads);
                 let mut frames = Vec::new();
                 for element in elements.iter().flatten() {
@@ -113,6 +113,7 @@ impl<'p> Expander<'p> {
                         tables: RefCell::default(),
                         readiness: Cell::new(Readiness::Fresh),
                         memos: RefCell::default(),
+                        inputs: RefCell::default(),
                         children: RefCell::default(),
                         placed: RefCell::default(),
                         inherited: RefCell::default(),
@@ -137,7 +138,6 @@ impl<'p> Expander<'p> {
 
     /// The resources that an item declares, as the objects of their attributes.
     pub fn resource_set(&self, frame: &Rc<Frame<'p>>, decl: &'p Resource, span: Span) -> Outcome<Value> {
-        use crate::lang::program::Mode;
         if decl.mode == Mode::Shared {
             let address = self.shared_resource(frame, decl)?;
             return Ok(self.resource_value(&address, &decl.kind.name, span));
@@ -162,6 +162,9 @@ impl<'p> Expander<'p> {
                     };
                     placed.push(Placed { address, key: element.key.clone(), locals: element.locals.clone() });
                 }
+                if decl.mode == Mode::Data && self.request.known.untold {
+                    self.note_untold(frame, decl, &placed);
+                }
                 let object = |it: &Placed| self.resource_value(&it.address, &decl.kind.name, decl.span);
                 let members = placed.iter().map(|it| (it.key.clone(), object(it))).collect();
                 let value = set_value(&decl.head, elements.is_some(), members, decl.span);
@@ -177,7 +180,8 @@ impl<'p> Expander<'p> {
         let text = format!("{}/{}.{}", provider, decl.kind.name, decl.name);
         let address = Address::parse(&text).ok_or_else(silent)?;
         let mut shared = self.shared.borrow_mut();
-        shared.entry(address.clone()).or_insert_with(|| (frame.clone(), decl, provider));
+        let first = || SharedResource { frame: frame.clone(), asked: self.moment.get(), decl, provider };
+        shared.entry(address.clone()).or_insert_with(first);
         Ok(address)
     }
 

@@ -18,6 +18,8 @@ mod rollout;
 pub mod rules;
 mod scope;
 mod secrets;
+mod shares;
+mod untold;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -47,6 +49,9 @@ pub struct Known<'a> {
     pub names: BTreeMap<Address, BTreeMap<Name, Arc<str>>>,
     /// What data sources answered, by address: all attributes.
     pub data: BTreeMap<Address, Fields>,
+    /// Nobody asks the data sources that have not answered: they have their arguments, and everything else of them is unknown.
+    /// There are no [`Question`]s then.
+    pub untold: bool,
     /// Secrets that are given from outside, by address (`secret.pagerduty_key`).
     pub secrets: BTreeMap<Address, Value>,
     /// What records say of secrets, by address. They stay, through `moved` too.
@@ -77,7 +82,24 @@ pub struct Elsewhere {
 pub struct Told {
     /// 0: never.
     pub revision: u64,
-    pub outputs: BTreeMap<Name, Value>,
+    pub outputs: Fields,
+}
+
+/// What the process does when it is done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// It ends, and its memory with it: nothing that is large is freed before.
+    Ends,
+    GoesOn,
+}
+
+impl After {
+    /// Frees something, unless the process ends.
+    pub fn drop<T>(self, it: T) {
+        if self == After::Ends {
+            std::mem::forget(it);
+        }
+    }
 }
 
 /// What came of it.
@@ -108,7 +130,37 @@ pub struct Question {
 /// [`Code::SameObject`], [`Code::RequireFailed`], [`Code::SecretMissing`], [`Code::TooLate`], [`Code::NotYet`], [`Code::NotApplied`],
 /// [`Code::Unreachable`], and what evaluation answers.
 pub fn expand(program: &Program, request: &Request<'_>) -> Result<Expansion, Vec<Diagnostic>> {
-    whole::run(&expander::Expander::new(program, request, environment_of(program, request.environment)?))
+    expand_then(program, request, After::GoesOn)
+}
+
+fn expand_then(program: &Program, request: &Request<'_>, after: After) -> Result<Expansion, Vec<Diagnostic>> {
+    let environment = environment_of(program, request.environment)?;
+    if let Some(expansion) = shares::run(program, request, environment, after) {
+        return expansion;
+    }
+    let all = expander::Expander::new(program, request, environment);
+    let expansion = whole::run(&all);
+    after.drop(all);
+    expansion
+}
+
+/// As [`expand()`], where no platform is reached: what data sources would tell is unknown ([`Known::untold`]).
+///
+/// Errors: as [`expand()`].
+pub fn expand_untold(program: &Program, request: &Request<'_>, after: After) -> Result<Desired, Vec<Diagnostic>> {
+    let Request { environment, inputs, ref known, outside } = *request;
+    let known = Known { untold: true, ..known.clone() };
+    match expand_then(program, &Request { environment, inputs, known, outside }, after)? {
+        Expansion::Done(desired) => Ok(*desired),
+        Expansion::Asks { .. } => unreachable!("nobody is asked"),
+    }
+}
+
+/// As [`expand()`], by so many expanders at once, however small the program is; `None` where one of them has to do it, which
+/// then says what is wrong. What they make does not depend on how many there are.
+pub fn expand_in_shares(program: &Program, request: &Request<'_>, shares: usize) -> Option<Result<Expansion, Vec<Diagnostic>>> {
+    let environment = environment_of(program, request.environment).ok()?;
+    shares::run_in(program, request, environment, After::GoesOn, shares)
 }
 
 /// The value of an expression that reads constants and `env.name` only, in an environment that the program need not have.

@@ -3,6 +3,7 @@
 //! A name is made from the stack, the environment and the path of the address, within the alphabet and the length that the schema
 //! wants. Where that could meet another name, or does not fit, a short hash tells it apart.
 
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Known;
@@ -46,14 +47,19 @@ pub fn make_names(
             }
         }
     }
-    for (at, name) in open {
+    let (stack, store) = (&*program.stack.name, known.store_id);
+    let made_up = open.into_par_iter().filter_map(|(at, name): (usize, Name)| {
+        let resource = &resources[at];
+        let naming = resource.kind.attribute(&name)?.naming.clone()?;
+        let text = made(&naming, &Subject { stack, environment, address: &resource.address, store }, false);
+        Some((at, name, naming, text))
+    });
+    let made_up: Vec<(usize, Name, Naming, String)> = made_up.collect();
+    for (at, name, naming, mut text) in made_up {
         let resource = &mut resources[at];
-        let Some(naming) = resource.kind.attribute(&name).and_then(|it| it.naming.clone()) else { continue };
-        let subject = Subject { stack: &program.stack.name, environment, address: &resource.address, store: known.store_id };
-        let mut text = made(&naming, &subject, false);
         let mut entry = (resource.kind.name.clone(), resource.provider.clone(), text.clone());
         if naming.unique == Unique::InParent && taken.contains(&entry) {
-            text = made(&naming, &subject, true);
+            text = made(&naming, &Subject { stack, environment, address: &resource.address, store }, true);
             entry.2 = text.clone();
         }
         taken.insert(entry);

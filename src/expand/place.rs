@@ -228,7 +228,7 @@ impl<'p> Expander<'p> {
         if let Some(schema) = self.program.schemas.providers.get(&provider.ty) {
             for setting in &schema.settings {
                 if let Given::Default(value) = &setting.given {
-                    settings.entry(setting.name.clone()).or_insert_with(|| value.clone());
+                    settings.insert_if_missing(&setting.name, || value.clone());
                 }
             }
         }

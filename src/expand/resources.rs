@@ -5,16 +5,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Question;
-use super::expander::{Expander, too_late};
+use super::expander::{Expander, SharedResource, too_late};
 use super::frame::{Frame, Placed, set_key};
+use super::shares::Moment;
 use crate::eval::{Outcome, fit};
 use crate::lang::program::{Mode, Override, Resource};
 use crate::model::expr::{ExprKind, Reference};
 use crate::model::schema::{Given, ReplaceOrder};
 use crate::model::{
-    Address, Code, Data, DesiredResource, Diagnostic, Edge, EdgeReason, Expr, Fields, Kind, Lifecycle, ProviderName, Span, Turn,
-    Value,
+    Address, Code, Data, DesiredResource, Diagnostic, Edge, EdgeReason, Expr, Fields, Kind, Lifecycle, ProviderName, Requirement,
+    Span, Turn, Value,
 };
+
+/// A shared resource: whoever asked first says what it is.
+pub struct SharedMade {
+    pub address: Address,
+    pub asked: Moment,
+    pub resource: Option<DesiredResource>,
+    pub requirements: Vec<(Moment, Requirement)>,
+}
 
 impl<'p> Expander<'p> {
     /// Makes the resources that an item declares.
@@ -41,16 +50,18 @@ impl<'p> Expander<'p> {
     }
 
     /// Makes the shared resources that were asked for.
-    pub fn emit_shared(&self) {
+    pub fn emit_shared(&self) -> Vec<SharedMade> {
         let shared = self.shared.borrow().clone();
-        for (address, (frame, decl, provider)) in shared {
+        let mut all = Vec::with_capacity(shared.len());
+        for (address, SharedResource { frame, asked, decl, provider }) in shared {
             let placed = Placed { address: address.clone(), key: None, locals: Vec::new() };
+            let waiting = self.requirements.borrow().len();
             let made = self.resource(&frame, decl, &placed, provider, &BTreeMap::new());
-            if let Some(Some(mut resource)) = self.heard(&frame, made) {
-                resource.instance = address;
-                self.resources.borrow_mut().push(resource);
-            }
+            let resource = self.heard(&frame, made).flatten().map(|made| DesiredResource { instance: address.clone(), ..made });
+            let requirements = self.requirements.borrow_mut().split_off(waiting);
+            all.push(SharedMade { address, asked, resource, requirements });
         }
+        all
     }
 
     /// One resource; none where it is a data source that has answered, or is asked.
@@ -67,10 +78,17 @@ impl<'p> Expander<'p> {
         }
         let (made, reads) = self.reading(|| self.make(frame, decl, placed, &provider));
         let (attributes, mut lifecycle, mut after) = made?;
+        let waiting = self.requirements.borrow().len();
         for require in &decl.requires {
             self.require(frame, require, &placed.locals);
         }
         if decl.mode == Mode::Data && !attributes.values().any(Value::has_unknown) {
+            if self.request.known.untold {
+                // Nobody will ask, and so nobody will judge what it waits for.
+                self.requirements.borrow_mut().truncate(waiting);
+                self.untold.borrow_mut().providers.insert(provider);
+                return Ok(None);
+            }
             let question = Question {
                 address: placed.address.clone(),
                 kind: decl.kind.clone(),
@@ -109,7 +127,7 @@ impl<'p> Expander<'p> {
     }
 
     /// Attributes, lifecycle, and what it comes after.
-    fn make(
+    pub fn make(
         &self,
         frame: &Rc<Frame<'p>>,
         decl: &'p Resource,
@@ -151,6 +169,7 @@ impl<'p> Expander<'p> {
             }
         }
         fill_in_defaults(&decl.kind, &mut attributes);
+        attributes.shrink();
         let lifecycle = self.lifecycle(frame, decl, placed)?;
         let mut after = self.after(frame, &decl.lifecycle, &placed.locals)?;
         after.extend(self.before_rollout(frame, decl)?);
@@ -340,10 +359,8 @@ impl<'p> Expander<'p> {
 /// Attributes that a program leaves out and the schema knows.
 pub fn fill_in_defaults(kind: &Kind, attributes: &mut Fields) {
     for attribute in &kind.attributes {
-        if let Given::Default(default) = &attribute.given
-            && !attributes.contains_key(&attribute.name)
-        {
-            attributes.insert(attribute.name.clone(), default.clone());
+        if let Given::Default(default) = &attribute.given {
+            attributes.insert_if_missing(&attribute.name, || default.clone());
         }
     }
 }

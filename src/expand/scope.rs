@@ -171,20 +171,25 @@ impl<'p> Expander<'p> {
     /// An input of a component's instance, or of the stack.
     pub fn input(&self, frame: &Rc<Frame<'p>>, name: &Name, span: Span) -> Outcome<Value> {
         let title = || Title::Input(frame.address.clone(), name.clone());
-        self.memo(frame, Key::Input(name.clone()), span, title, || match frame.component {
+        let inputs = frame.component.map_or(&self.program.inputs, |component| &component.inputs);
+        let at = inputs.iter().position(|input| input.name == *name).ok_or_else(silent)?;
+        let input = &inputs[at];
+        let given = frame.decl.and_then(|decl| decl.inputs.iter().find(|(given, ..)| given == name));
+        if let (Some(_), None, Some(default)) = (frame.component, given, &input.default)
+            && let Some(value) = self.constant(frame, default)
+        {
+            return Ok(value);
+        }
+        self.memo(frame, Key::Input(at as u32), span, title, || match frame.component {
             None => self.stack_input(name, span),
-            Some(component) => {
-                let input = component.inputs.iter().find(|input| input.name == *name).ok_or_else(silent)?;
-                let given = frame.decl.and_then(|decl| decl.inputs.iter().find(|(given, ..)| given == name));
-                match (given, &frame.caller, &input.default) {
-                    (Some((_, expr, _)), Some(caller), _) => {
-                        self.add_reads(&frame.head_reads);
-                        self.eval(caller, expr, &frame.locals)
-                    }
-                    (_, _, Some(default)) => self.eval(frame, default, &[]),
-                    _ => self.no_value(input, frame.decl.map_or(span, |decl| decl.span)),
+            Some(_) => match (given, &frame.caller, &input.default) {
+                (Some((_, expr, _)), Some(caller), _) => {
+                    self.add_reads(&frame.head_reads);
+                    self.eval(caller, expr, &frame.locals)
                 }
-            }
+                (_, _, Some(default)) => self.eval(frame, default, &[]),
+                _ => self.no_value(input, frame.decl.map_or(span, |decl| decl.span)),
+            },
         })
     }
 
@@ -312,13 +317,13 @@ impl<'p> Expander<'p> {
 
     /// An attribute of a resource: unknown, unless it is a data source that has answered.
     pub fn attribute(&self, address: &Address, kind: &Name, name: &Name, span: Span) -> Outcome<Value> {
-        let attribute = self.program.schemas.kind(kind).and_then(|kind| kind.attribute(name)).ok_or_else(|| {
+        let found = self.kind(kind).and_then(|kind| Some((kind.data, kind.attribute(name)?)));
+        let (kind_is_data, attribute) = found.ok_or_else(|| {
             Box::new(Code::UnknownField.error(format!("`{kind}` has no `{name}`")).label(span, "unknown attribute"))
         })?;
-        if let Some(answer) = self.request.known.data.get(address) {
-            let mut value = answer.get(name).cloned().unwrap_or_else(Value::null).at(span);
+        if kind_is_data && let Some(mut value) = self.answer_of(address, attribute) {
             value.mark.secret |= attribute.sensitive;
-            return Ok(value);
+            return Ok(value.at(span));
         }
         let ty = match attribute.given {
             Given::Optional if attribute.naming.is_none() => attribute.ty.clone().optional(),

@@ -51,12 +51,11 @@ impl<'p> Expander<'p> {
         if self.secrets.borrow().contains_key(address) {
             return Ok(());
         }
-        self.warnings.borrow_mut().push(
-            Code::SecretMissing
-                .warning(format!("`{address}` was not given and is made up, since the clouds are simulated"))
-                .label(secret.span, "given from outside")
-                .about(address.clone()),
-        );
+        let warning = Code::SecretMissing
+            .warning(format!("`{address}` was not given and is made up, since the clouds are simulated"))
+            .label(secret.span, "given from outside")
+            .about(address.clone());
+        self.warnings.borrow_mut().push((self.moment.get(), warning));
         self.declare(frame, secret, address, None)
     }
 

@@ -1,6 +1,6 @@
 //! What should exist: the result of expanding a program in one environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,7 +146,7 @@ pub struct DesiredInstance {
     /// Facts for people about how it was lowered, such as what does not apply on this provider.
     pub remarks: Vec<String>,
     /// Outputs that people may ask for (`show`), by name.
-    pub outputs: BTreeMap<Name, Value>,
+    pub outputs: Fields,
 }
 
 /// A set whose keys are known only after an apply: it is planned once they are.

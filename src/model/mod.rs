@@ -6,6 +6,7 @@ pub mod code;
 pub mod desired;
 pub mod diagnostic;
 pub mod expr;
+pub mod fields;
 pub mod glob;
 pub mod known_secrets;
 pub mod plan;

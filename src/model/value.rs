@@ -1,17 +1,15 @@
 //! Values: what expressions evaluate to, what attributes of resources hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
 use super::expr::Expr;
+pub use super::fields::Fields;
 use super::types::{Name, Type};
 use super::{Address, Span};
-
-/// The fields of an object, the entries of a map, the attributes of a resource, by name.
-pub type Fields = BTreeMap<Name, Value>;
 
 /// A value with what sticks to it. Neither printed nor serialised by derivation: a secret has no rendering.
 #[derive(Clone)]

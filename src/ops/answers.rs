@@ -1,7 +1,6 @@
 //! Evaluating what asks data sources: what is asked is answered and everything is evaluated again, until nothing is asked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
 use super::connections::Connections;
 use super::desired::provider_of;
@@ -11,10 +10,7 @@ use super::workspace::Workspace;
 use crate::apply::Connect;
 use crate::expand::rules::Judged;
 use crate::expand::{Expansion, Question};
-use crate::model::expr::Reference;
-use crate::model::schema::{Attribute, Given};
-use crate::model::value::Unknown;
-use crate::model::{Address, Code, Data, Desired, DesiredProvider, Diagnostic, Expr, ExprKind, Fields, Name, Step, Value};
+use crate::model::{Address, Code, Desired, DesiredProvider, Diagnostic, Fields};
 use crate::providers::contract::CallError;
 
 /// What data sources told, by address: all attributes.
@@ -44,19 +40,6 @@ impl<T> From<Judged<T>> for Turn<T> {
     }
 }
 
-/// Without network: what data sources would tell is unknown.
-///
-/// Errors: those of `evaluate`.
-pub(super) fn unanswered<T, E, R: Into<Turn<T>>>(mut evaluate: impl FnMut(Answers) -> Result<R, E>) -> Result<T, E> {
-    let mut data = Answers::new();
-    loop {
-        match evaluate(data.clone())?.into() {
-            Turn::Done(result) => return Ok(result),
-            Turn::Asks { questions, .. } => data.extend(questions.iter().map(|it| (it.address.clone(), untold(it)))),
-        }
-    }
-}
-
 /// Reads the data that is asked for and that `data` does not hold yet.
 ///
 /// Errors: those of `evaluate`, and what the platforms say.
@@ -72,24 +55,6 @@ pub(super) async fn answered<T, R: Into<Turn<T>>>(
             Turn::Asks { questions, providers } => answer(workspace, connections, questions, &providers, data).await?,
         }
     }
-}
-
-/// The attributes of a data source that was not read: its arguments, and everything else unknown.
-fn untold(question: &Question) -> Fields {
-    let fields_given: BTreeSet<Name> = question.arguments.keys().cloned().collect();
-    let mut fields = question.arguments.clone();
-    let told = |it: &&Attribute| !fields_given.contains(&it.name) && !matches!(it.given, Given::Required | Given::Optional);
-    for attribute in question.kind.attributes.iter().filter(told) {
-        let path = vec![Step::Field(attribute.name.clone())];
-        let name = ExprKind::Name(Reference::Attribute { address: question.address.clone(), path });
-        let unknown = Unknown {
-            ty: attribute.ty.clone(),
-            rest: Arc::new(Expr::new(name, question.span)),
-            waits_for: Arc::new([question.address.clone()].into()),
-        };
-        fields.insert(attribute.name.clone(), Value::new(Data::Unknown(Arc::new(unknown)), question.span));
-    }
-    fields
 }
 
 /// Asks the platforms.

@@ -20,7 +20,9 @@ use super::workspace::Workspace;
 use crate::apply::{self, ApplyOptions, Connect, Journal, Outcome, RecoverOptions, Surroundings};
 pub use crate::apply::{Event, Recovered, StepName, Stop};
 use crate::model::desired::Reveal;
-use crate::model::{Action, Address, Code, Deferred, DesiredProvider, Diagnostic, Name, Plan, ProviderName, Sources, Value};
+use crate::model::{
+    Action, Address, Code, Deferred, DesiredProvider, Diagnostic, Fields, Name, Plan, ProviderName, Sources, Value,
+};
 pub use crate::plan::Half;
 use crate::plan::{Present, check_fits, moved_on};
 use crate::providers::registry;
@@ -318,13 +320,7 @@ fn header(request: &Request, addresses: Vec<Address>, plan: Option<&Plan>, chang
     }
 }
 
-fn revision(
-    request: &Request,
-    command: &str,
-    plan: Option<&Plan>,
-    outcome: &Outcome,
-    outputs: BTreeMap<Name, Value>,
-) -> Revision {
+fn revision(request: &Request, command: &str, plan: Option<&Plan>, outcome: &Outcome, outputs: Fields) -> Revision {
     let schemas = registry::schemas();
     let taking_part: BTreeSet<Name> =
         plan.iter().flat_map(|plan| &plan.changes).map(|change| change.provider.ty.clone()).collect();

@@ -8,6 +8,7 @@ use super::desired::offline;
 use super::environment;
 use super::project::{self, Failure};
 use super::settings::Settings;
+pub use crate::expand::After;
 use crate::graph::resources::order_resources;
 use crate::model::{Code, Diagnostic, Origin, Sources, Span};
 use crate::providers::registry;
@@ -44,14 +45,6 @@ pub fn directories(sources: &Sources) -> BTreeSet<PathBuf> {
     parents.chain([PathBuf::new()]).collect()
 }
 
-/// What the process does when the check is done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum After {
-    /// It ends, and its memory with it: nothing that is large is freed before.
-    Ends,
-    GoesOn,
-}
-
 /// Checks the stack or directory of components, then what it amounts to in `environment`, or in each of its environments. Inputs that have to be given and
 /// secrets are not missed: they are known when somebody plans.
 ///
@@ -70,14 +63,12 @@ pub fn check(settings: &Settings, environment: Option<&str>, after: After) -> Re
     };
     let mut seen: BTreeSet<(Code, Option<Span>, String)> = BTreeSet::new();
     for environment in chosen {
-        let found = match offline(&program, settings, &report.sources, &environment) {
+        let found = match offline(&program, settings, &report.sources, &environment, after) {
             Ok(mut desired) => {
                 report.environments.push((environment, desired.resources.len()));
                 let circles = order_resources(&desired.resources).err().unwrap_or_default();
                 let found = std::mem::take(&mut desired.warnings).into_iter().chain(circles).collect();
-                if after == After::Ends {
-                    std::mem::forget(desired);
-                }
+                after.drop(desired);
                 found
             }
             Err(diagnostics) => diagnostics,
@@ -86,8 +77,6 @@ pub fn check(settings: &Settings, environment: Option<&str>, after: After) -> Re
         let new = found.into_iter().filter(|it| !matches!(it.code, Code::MissingInput | Code::SecretMissing));
         report.diagnostics.extend(new.filter(|it| seen.insert((it.code, it.span(), it.message.clone()))));
     }
-    if after == After::Ends {
-        std::mem::forget(program);
-    }
+    after.drop(program);
     Ok(report)
 }

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use super::answers::Answers;
-use super::answers::{answered, unanswered};
+use super::answers::answered;
 use super::connections::Connections;
 use super::given;
 use super::outside::Files;
 use super::project::Failure;
 use super::settings::Settings;
 use super::workspace::{Workspace, store_name};
-use crate::expand::rules::{self, Finished, Rules, judge};
-use crate::expand::{Expansion, Known, Request, expand};
+use crate::expand::rules::{self, Finished, Judged, Rules, judge};
+use crate::expand::{After, Expansion, Known, Request, expand, expand_untold};
 use crate::lang::program::Program;
 use crate::model::schema::Given;
 use crate::model::{
@@ -24,33 +24,30 @@ use crate::state::View;
 ///
 /// Errors: everything that is wrong with it in this environment.
 pub fn desired(workspace: &Workspace) -> Result<Desired, Failure> {
-    unanswered(|data| try_desired(workspace, data))
+    asked(workspace, Answers::new(), |program, request| expand_untold(program, request, After::GoesOn))
 }
 
 /// As [`desired`], for looking around: a secret that nobody gave is one that somebody will give.
 pub fn explored(workspace: &Workspace) -> Result<Desired, Failure> {
-    unanswered(|data| {
-        asked(workspace, data, |program, request| {
-            let known = Known { simulated: true, ..request.known.clone() };
-            let Request { environment, inputs, outside, .. } = *request;
-            expand(program, &Request { environment, inputs, known, outside })
-        })
+    asked(workspace, Answers::new(), |program, request| {
+        let known = Known { simulated: true, ..request.known.clone() };
+        let Request { environment, inputs, outside, .. } = *request;
+        expand_untold(program, &Request { environment, inputs, known, outside }, After::GoesOn)
     })
 }
 
 /// Expands a program for a check: nothing is given, nothing is known, names are made as for a first plan.
-pub fn offline(program: &Program, settings: &Settings, sources: &Sources, environment: &str) -> Result<Desired, Vec<Diagnostic>> {
+pub fn offline(
+    program: &Program,
+    settings: &Settings,
+    sources: &Sources,
+    environment: &str,
+    after: After,
+) -> Result<Desired, Vec<Diagnostic>> {
     let outside = Files { dir: &settings.dir, sources, variable: &*settings.variable };
-    unanswered(|data| {
-        let request = Request {
-            environment,
-            inputs: &BTreeMap::new(),
-            // A secret that is not given is one that somebody will give.
-            known: Known { data, simulated: true, ..Known::default() },
-            outside: &outside,
-        };
-        expand(program, &request)
-    })
+    // A secret that is not given is one that somebody will give.
+    let known = Known { simulated: true, ..Known::default() };
+    expand_untold(program, &Request { environment, inputs: &BTreeMap::new(), known, outside: &outside }, after)
 }
 
 /// Expands the program, reading the data that it asks for and that `data` does not hold yet.
@@ -81,9 +78,16 @@ pub async fn judged<T>(
 pub fn judged_offline<T>(
     workspace: &Workspace,
     finished: Finished<'_>,
-    mut look: impl FnMut(&Rules<'_, '_>) -> T,
+    look: impl FnOnce(&Rules<'_, '_>) -> T,
 ) -> Result<T, Failure> {
-    unanswered(|data| asked(workspace, data, |program, request| judge(program, request, finished, &mut look)))
+    asked(workspace, Answers::new(), |program, request| {
+        let Request { environment, inputs, ref known, outside } = *request;
+        let known = Known { untold: true, ..known.clone() };
+        match judge(program, &Request { environment, inputs, known, outside }, finished, look)? {
+            Judged::Done(result) => Ok(result),
+            Judged::Asks { .. } => unreachable!("nobody is asked"),
+        }
+    })
 }
 
 /// Evaluates what is known with the environment, before anything is planned.
@@ -134,6 +138,7 @@ fn asked<T>(
         known: Known {
             names: made_names(workspace.state.view(), &workspace.schemas),
             data,
+            untold: false,
             secrets,
             kept_secrets: super::secrets::kept(workspace)?,
             simulated: workspace.settings.simulated(),

@@ -28,7 +28,7 @@ pub(crate) mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Address, Digest, Foreseen, Name, Record, Schemas, Seen, Sources, Value};
+use crate::model::{Address, Digest, Fields, Foreseen, Record, Schemas, Seen, Sources, Value};
 
 pub use decide::{record_edges, would_replace};
 pub use effects::{elsewhere_digest, record_digest};
@@ -51,7 +51,7 @@ pub struct Known<'a> {
     /// Objects of replacements that created first and whose destroy is still owed, by the address that they had.
     pub deposed: &'a BTreeMap<Address, Vec<Arc<Record>>>,
     /// Outputs as they were last applied.
-    pub outputs: &'a BTreeMap<Name, Value>,
+    pub outputs: &'a Fields,
     /// What is taken to have become of calls that interrupted runs left open; the records are as they are then.
     pub foreseen: &'a [Foreseen],
     /// What platforms report; empty for a plan from records alone.

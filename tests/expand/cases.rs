@@ -32,7 +32,7 @@ fn read(text: &str) -> Vec<Case> {
 }
 
 /// `#@ env = staging`, `#@ input.version = v1`, `#@ secret.key = hush`, `#@ data.ADDRESS = attribute: text`,
-/// `#@ name.ADDRESS = attribute: text`, `#@ simulated = true`, `#@ only = PREFIX`.
+/// `#@ name.ADDRESS = attribute: text`, `#@ simulated = true`, `#@ untold = true`, `#@ only = PREFIX`.
 fn setting(case: &Case) -> Setting {
     let mut setting = Setting { environment: "local".into(), ..Setting::default() };
     for line in case.text.iter().filter_map(|line| line.strip_prefix("#@ ")) {
@@ -44,6 +44,7 @@ fn setting(case: &Case) -> Setting {
         match key.split_once('.').unwrap_or((key, "")) {
             ("env", _) => setting.environment = value.into(),
             ("simulated", _) => setting.simulated = value == "true",
+            ("untold", _) => setting.untold = value == "true",
             ("only", _) => setting.only = Some(value.into()),
             ("input", name) => drop(setting.inputs.insert(name.into(), Value::text(value).at(Span::ENGINE))),
             ("secret", name) => drop(setting.secrets.insert(Address::root("secret", name), Value::text(value).secret())),
@@ -134,6 +135,11 @@ fn edges() {
 #[test]
 fn names() {
     run("names.stack");
+}
+
+#[test]
+fn untold() {
+    run("untold.stack");
 }
 
 #[test]

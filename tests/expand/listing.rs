@@ -1,7 +1,7 @@
 //! What came of an expansion, as lines.
 
-use stackwright::eval::Nothing;
-use stackwright::expand::{Elsewhere, Expansion, Known, Request, expand};
+use stackwright::eval::{Nothing, walk};
+use stackwright::expand::{Elsewhere, Expansion, Known, Request, expand, expand_in_shares};
 use stackwright::lang::{Checked, load};
 use stackwright::model::{Address, Data, Desired, DesiredResource, Diagnostic, EdgeReason, Fields, Name, Sources, Value};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Setting {
     pub data: BTreeMap<Address, Fields>,
     pub names: BTreeMap<Address, BTreeMap<Name, Name>>,
     pub simulated: bool,
+    /// Nobody asks data sources.
+    pub untold: bool,
     /// What other states hold; `None` where nobody asks, as in a check.
     pub elsewhere: Option<Elsewhere>,
     /// Only resources whose address begins so are listed.
@@ -35,6 +37,7 @@ pub fn list(text: &str, setting: &Setting) -> Vec<String> {
     let known = Known {
         names: setting.names.clone(),
         data: setting.data.clone(),
+        untold: setting.untold,
         secrets: setting.secrets.clone(),
         kept_secrets: BTreeMap::new(),
         simulated: setting.simulated,
@@ -43,7 +46,11 @@ pub fn list(text: &str, setting: &Setting) -> Vec<String> {
         store_id: "test",
     };
     let request = Request { environment: &setting.environment, inputs: &setting.inputs, known, outside: &Nothing };
-    match expand(program, &request) {
+    let expansion = expand(program, &request);
+    for shares in [2, 3] {
+        assert_same(&expansion, expand_in_shares(program, &request, shares));
+    }
+    match expansion {
         Err(errors) => said(&errors),
         Ok(Expansion::Asks { questions, .. }) => {
             let line = |arguments: &Fields| Value::map(arguments.clone()).to_literal();
@@ -58,6 +65,55 @@ pub fn list(text: &str, setting: &Setting) -> Vec<String> {
             lines.extend(said(&desired.warnings));
             lines
         }
+    }
+}
+
+type Expanded = Result<Expansion, Vec<Diagnostic>>;
+
+/// What several expanders make is what one makes, to the last mark; they may leave it to one where something is wrong.
+fn assert_same(one: &Expanded, several: Option<Expanded>) {
+    match (one, several) {
+        (Ok(Expansion::Done(one)), Some(Ok(Expansion::Done(several)))) => assert_eq!(exactly(one), exactly(&several)),
+        (Ok(Expansion::Asks { questions: one, .. }), Some(Ok(Expansion::Asks { questions: several, .. }))) => {
+            assert_eq!(format!("{one:?}"), format!("{several:?}"));
+        }
+        (Err(one), Some(Err(several))) => assert_eq!(*one, several),
+        (Err(_) | Ok(Expansion::Asks { .. }), None) => {}
+        (one, several) => panic!("one expander: {one:?}; several: {several:?}"),
+    }
+}
+
+/// Everything of it, and what sticks to its values.
+fn exactly(desired: &Desired) -> Vec<String> {
+    let mut all: Vec<String> = format!("{desired:#?}").lines().map(str::to_owned).collect();
+    let mut note = |name: &str, value: &Value| marks(name, value, &mut all);
+    for resource in &desired.resources {
+        resource.attributes.iter().for_each(|(name, value)| note(&format!("{}.{name}", resource.address), value));
+        resource.lifecycle.replace_on.iter().for_each(|value| note(&format!("{} replace_on", resource.address), value));
+    }
+    for instance in &desired.instances {
+        instance.outputs.iter().for_each(|(name, value)| note(&format!("{}.{name}", instance.address), value));
+    }
+    desired.outputs.iter().for_each(|output| note(&output.name, &output.value));
+    desired.inputs.iter().for_each(|(name, value)| note(name, value));
+    desired.requirements.iter().for_each(|it| note("cond", &it.cond));
+    all
+}
+
+fn marks(of: &str, value: &Value, out: &mut Vec<String>) {
+    let mark = &value.mark;
+    out.push(format!("{of}: {:?} secret {} within {:?}", mark.origin, mark.secret, mark.within));
+    match &value.data {
+        Data::Unknown(unknown) => {
+            out.push(format!("{:?} waits for {:?}: {:?}", unknown.ty, unknown.waits_for, unknown.rest));
+            walk(&unknown.rest, &mut |part| out.push(format!("{:?}", part.span)));
+        }
+        Data::List(items) => items.iter().for_each(|item| marks(of, item, out)),
+        Data::Map(fields) | Data::Variant(_, fields) => {
+            fields.iter().for_each(|(name, it)| marks(&format!("{of}.{name}"), it, out))
+        }
+        Data::Range(ends) => [&ends.0, &ends.1].into_iter().for_each(|end| marks(of, end, out)),
+        _ => {}
     }
 }
 

@@ -6,13 +6,13 @@ use std::process::Command;
 
 use stackwright::eval::{Nothing, resume};
 use stackwright::expand::{Expansion, Known, Request, expand};
-use stackwright::model::{Address, Desired, Name, Step, Value};
+use stackwright::model::{Address, Desired, Fields, Step, Value};
 
 use crate::listing::{Setting, checked, list};
 
 const SHOP: &str = include_str!("../../examples/shop/shop.stack");
 
-fn zone() -> (Address, BTreeMap<Name, Value>) {
+fn zone() -> (Address, Fields) {
     let fields = [("id", "z1"), ("name", "shop.example.com"), ("status", "active")];
     let fields = fields.into_iter().map(|(name, text)| (name.into(), Value::text(text))).collect();
     (Address::parse("domain.shop/cloudflare.zone.zone").expect("an address"), fields)

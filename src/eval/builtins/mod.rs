@@ -71,8 +71,9 @@ pub(super) struct Problem {
     pub message: String,
 }
 
-/// What built-ins read from outside of the program. Given by whoever evaluates; a pure evaluation gives [`Nothing`].
-pub trait Outside {
+/// What built-ins read from outside of the program. Given by whoever evaluates; a pure evaluation gives [`Nothing`]. Parts of a
+/// program are evaluated at once, and may ask at once.
+pub trait Outside: Sync {
     /// The bytes of a file of the stack or of an import. `from` is the source that asks, where relative paths begin.
     ///
     /// Errors: why not, as a clause: "it leaves the stack's directory".

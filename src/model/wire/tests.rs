@@ -220,7 +220,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     ];
     let leaf = (leaf, any::<bool>(), 0u32..3).prop_map(marked);
     leaf.prop_recursive(4, 24, 4, |inner| {
-        let fields = prop::collection::btree_map("[$a-c]{1,2}".prop_map(Name::from), inner.clone(), 0..4);
+        let fields = prop::collection::btree_map("[$a-c]{1,2}".prop_map(Name::from), inner.clone(), 0..4).prop_map(Fields::from);
         let value = prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::list),
             fields.clone().prop_map(Value::map),

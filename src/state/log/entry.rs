@@ -391,7 +391,7 @@ pub struct Revision {
     /// Inputs as shown (a secret is `(secret)`), with the words for where each came from.
     pub inputs: Vec<(Name, String, String)>,
     /// All outputs of the stack after this run.
-    pub outputs: BTreeMap<Name, Value>,
+    pub outputs: Fields,
     /// Version of the program.
     pub engine: String,
     /// Versions of the provider declarations that took part.

@@ -12,7 +12,7 @@ use super::wire::{address, bad, digest};
 use crate::model::canonical::write_text;
 use crate::model::verdict::{Level, PolicyResult};
 use crate::model::wire::{Context, Reading, Sealer, Wire, WireError};
-use crate::model::{Name, RecordId};
+use crate::model::{Fields, Name, RecordId};
 
 pub(in crate::state) fn write_revision(
     object: &mut Object<'_>,
@@ -134,7 +134,7 @@ pub(in crate::state) fn read_revision_header(raw: &RawRevision<'_>) -> Result<Re
         counts: named(&raw.counts),
         result: run_result(&raw.result).ok_or(bad("a result"))?,
         inputs: raw.inputs.iter().map(|(name, shown, origin)| (Name::from(&**name), shown.clone(), origin.clone())).collect(),
-        outputs: BTreeMap::new(),
+        outputs: Fields::new(),
         engine: raw.engine.clone(),
         providers: named(&raw.providers),
         failed: raw.failed.iter().map(|(at, code, words)| Ok((address(at)?, *code, words.clone()))).collect::<Result<_, _>>()?,

@@ -12,7 +12,7 @@ pub mod snapshot;
 use super::contract::{Head, Sequence, StoreId};
 use super::log::{Carried, Genesis, Intent, Lease, OperationId, Revision, Signer};
 use super::sign::PublicKey;
-use crate::model::value::{Fields, Value};
+use crate::model::value::Fields;
 use crate::model::{Address, Name, ProviderName, Record};
 use keys::KeyBook;
 
@@ -27,7 +27,7 @@ pub struct View {
     pub records: BTreeMap<Address, Arc<Record>>,
     /// Objects of replacements that created first, whose destroy is still owed: by the address that they had.
     pub deposed: BTreeMap<Address, Vec<Arc<Record>>>,
-    pub outputs: BTreeMap<Name, Value>,
+    pub outputs: Fields,
     /// How provider instances are reached, as it was last applied.
     pub providers: BTreeMap<ProviderName, Arc<Fields>>,
     /// Calls of which nobody knows what became, by operation.
