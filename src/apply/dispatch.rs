@@ -331,12 +331,12 @@ impl<'p> Dispatcher<'p> {
             // It is said once, at the end: nothing is wrong with these resources.
             Err(Trouble::Broken(diagnostic)) => {
                 self.outcome.open.push(change.address.clone());
-                self.outcome.broken.get_or_insert(diagnostic);
+                self.outcome.log_broke(diagnostic);
                 self.state[at as usize] = StepState::Left;
                 self.tell(Event::Abandoned { step: self.name(change_at, half) });
             }
             Err(Trouble::NotBegun(diagnostic)) => {
-                self.outcome.broken.get_or_insert(diagnostic);
+                self.outcome.log_broke(diagnostic);
                 self.state[at as usize] = StepState::Left;
                 self.say_not_started(change_at, half, "the log cannot be written".to_owned());
             }

@@ -46,6 +46,17 @@ impl Outcome {
         self.failed.is_empty() && self.not_started.is_empty() && self.open.is_empty() && self.broken.is_none()
     }
 
+    /// Keeps the first that is said of a log that cannot be written, with the notes of whoever comes after it: each may have kept
+    /// something on this machine.
+    pub(super) fn log_broke(&mut self, diagnostic: Box<Diagnostic>) {
+        let Some(first) = &mut self.broken else {
+            self.broken = Some(diagnostic);
+            return;
+        };
+        let more = diagnostic.notes.into_iter().filter(|note| !first.notes.contains(note)).collect::<Vec<_>>();
+        first.notes.extend(more);
+    }
+
     /// As the run's revision says it.
     pub fn result(&self) -> RunResult {
         match () {
