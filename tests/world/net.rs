@@ -280,7 +280,10 @@ impl Net {
             (None, Answer::Half | Answer::Nothing) => Err(SendError::Unknown("the connection ended".into())),
         };
         self.clock.sleep(fate.returns).await;
-        answered.map(|answered| answered.send(reply));
+        if let Some(answered) = answered {
+            // Who no longer waits has died.
+            let _ = answered.send(reply);
+        }
     }
 
     fn answer(&self, request: &Request<Bytes>, stale: Duration) -> Response<Bytes> {

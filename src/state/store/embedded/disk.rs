@@ -72,8 +72,8 @@ impl Disk {
     fn confirm(&self, what: Sync, sync: impl FnOnce() -> io::Result<()>) -> io::Result<bool> {
         #[cfg(test)]
         match self.faults.confirms(what)? {
-            Some(kept) => return Ok(kept),
-            None => return sync().map(|()| true),
+            Some(kept) => Ok(kept),
+            None => sync().map(|()| true),
         }
         #[cfg(not(test))]
         {

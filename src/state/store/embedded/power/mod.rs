@@ -187,7 +187,7 @@ async fn history(root: &Path, segment_max: u64, chance: &mut Chance, left_out: O
             }
             let long = "x".repeat([0, 0, 40, 400, 800][scene.chance.below(5)]);
             let body = format!("\"{process} {nth} {long}\"");
-            let dies = scene.chance.one_of(4).then(|| if nth == 0 { 24 } else { 8 });
+            let dies = scene.chance.one_of(4).then_some(if nth == 0 { 24 } else { 8 });
             // Not everybody who writes begins a run.
             let begins = nth == 0 && scene.chance.one_of(2);
             lives = scene.append(&store, &[&body], begins, dies).await;
