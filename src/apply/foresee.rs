@@ -90,6 +90,10 @@ async fn outlook(call: LeftOpen, writer_gone: bool, recorded: bool, world: World
 }
 
 fn flagged(open: Arc<OpenIntent>, why: &str) -> Outlook {
-    let words = format!("{why}; nothing is done to it, or to what depends on it, until that can be told");
-    Outlook { open, how: Settlement::Flagged, writes: Vec::new(), certain: false, words }
+    Outlook { open, how: Settlement::Flagged, writes: Vec::new(), certain: false, words: held_back(why) }
+}
+
+/// What is said of a call about which nobody can tell what became of it, and why.
+pub fn held_back(why: &str) -> String {
+    format!("{why}; nothing is done to it, or to what depends on it, until that can be told")
 }

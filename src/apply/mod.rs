@@ -31,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 pub use event::{Event, StepName};
-pub use foresee::{Outlook, foresee};
+pub use foresee::{Outlook, foresee, held_back};
 pub use journal::Journal;
 pub use outcome::{Failure, NotStarted, Outcome};
 pub use recover::{RecoverOptions, Recovered, recover};

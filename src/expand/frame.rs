@@ -199,18 +199,12 @@ impl<'p> Frame<'p> {
             self.memos.borrow_mut().insert(key, memo);
             return;
         };
-        let mut inputs = self.inputs.borrow_mut();
-        if inputs.is_empty() {
+        let (at, mut inputs) = (at as usize, self.inputs.borrow_mut());
+        if inputs.len() <= at {
             let count = self.component.map_or(0, |it| it.inputs.len());
-            inputs.resize_with(count.max(at as usize + 1), Memo::default);
+            inputs.resize_with(count.max(at + 1), Memo::default);
         }
-        match inputs.get_mut(at as usize) {
-            Some(place) => *place = memo,
-            None => {
-                inputs.resize_with(at as usize, Memo::default);
-                inputs.push(memo);
-            }
-        }
+        inputs[at] = memo;
     }
 
     /// The address of an item declared here.

@@ -66,7 +66,7 @@ impl Ahead {
             became: Became::Unknown,
             certain: false,
             words: match &it.open.flagged {
-                Some(why) => format!("{why}; nothing is done to it, or to what depends on it, until that can be told"),
+                Some(why) => apply::held_back(why),
                 None => "not looked for; apply does that first".to_owned(),
             },
             record: None,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::anchors;
-use super::author::author;
+use super::author::{Author, author};
 use super::project::Failure;
 use super::settings::Settings;
 use super::signing;
@@ -198,16 +198,17 @@ async fn rewrite(
         refuse_open_calls(state.view(), &rewriting)?;
         Ok::<_, Failure>(rewriting)
     };
+    let author = author(settings);
     let mut waiting = Wait::new(&settings.world.clock, wait.limit);
     loop {
         let wanted = fitting(&state)?;
         signing::ready(settings, &state)?;
-        match state.try_begin(&header(settings, &wanted)).await? {
+        match state.try_begin(&header(&author, &wanted)).await? {
             // As it is now that nobody else may change it.
             Begun::Run(run) => match fitting(&state) {
                 Ok(rewriting) if rewriting.addresses == wanted.addresses => {
                     let done = rewriting.done.clone();
-                    let revision = write(settings, &mut state, run, rewriting, reason).await?;
+                    let revision = write(settings, &mut state, run, rewriting, author, reason).await?;
                     return Ok(Some(Rewritten { stack, environment, done, revision }));
                 }
                 other => {
@@ -237,14 +238,13 @@ fn refuse_open_calls(view: &View, rewriting: &Rewriting) -> Result<(), Box<Diagn
     Err(Box::new(Code::OutcomeUnknown.error(text).help("`stackwright apply` looks what became of it")))
 }
 
-fn header(settings: &Settings, rewriting: &Rewriting) -> RunHeader {
-    let author = author(settings);
+fn header(author: &Author, rewriting: &Rewriting) -> RunHeader {
     RunHeader {
         command: rewriting.command.to_owned(),
-        who: author.who,
-        host: author.host,
+        who: author.who.clone(),
+        host: author.host.clone(),
         pid: std::process::id(),
-        commit: author.commit,
+        commit: author.commit.clone(),
         addresses: rewriting.addresses.iter().cloned().collect(),
         changes: rewriting.done.len() as u32,
         engine: env!("CARGO_PKG_VERSION").to_owned(),
@@ -252,8 +252,14 @@ fn header(settings: &Settings, rewriting: &Rewriting) -> RunHeader {
     }
 }
 
-async fn write(settings: &Settings, state: &mut State, run: Run, it: Rewriting, reason: &str) -> Result<u64, Box<Diagnostic>> {
-    let author = author(settings);
+async fn write(
+    settings: &Settings,
+    state: &mut State,
+    run: Run,
+    it: Rewriting,
+    author: Author,
+    reason: &str,
+) -> Result<u64, Box<Diagnostic>> {
     let outputs = run.view().outputs.clone();
     let journal = Journal::new(run.clone(), settings.world.clone());
     let record = |writes| Write { action: it.action.into(), writes, causes: BTreeMap::new(), reason: Some(reason.to_owned()) };

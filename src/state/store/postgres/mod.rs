@@ -20,7 +20,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{NoTls, Row};
 
 use self::address::Address;
-use self::rows::{Columns, HeadRow};
+use self::rows::{Columns, HeadRow, Parameter};
 use self::schema::{STEPS, is_missing, quoted};
 use self::tls::Verify;
 use super::bytes_of;
@@ -228,23 +228,15 @@ impl Postgres {
             Some(head) => (head.sequence.cast_signed(), &head.hash.0),
             None => (0, columns.store),
         };
-        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 15] = [
+        let own: [Parameter<'_>; 6] = [
             (&self.log, Type::TEXT),
             (&sequence, Type::INT8),
             (&&end.hash.0[..], Type::BYTEA),
             (&env!("CARGO_PKG_VERSION"), Type::TEXT),
             (&before, Type::INT8),
             (&hash, Type::BYTEA),
-            (&columns.sequence, Type::INT8_ARRAY),
-            (&columns.hash, Type::BYTEA_ARRAY),
-            (&columns.format_major, Type::INT4_ARRAY),
-            (&columns.format_minor, Type::INT4_ARRAY),
-            (&columns.epoch, Type::INT8_ARRAY),
-            (&columns.run, Type::INT8_ARRAY),
-            (&columns.time_ms, Type::INT8_ARRAY),
-            (&columns.kind, Type::TEXT_ARRAY),
-            (&columns.body, Type::BYTEA_ARRAY),
         ];
+        let parameters: Vec<Parameter<'_>> = own.into_iter().chain(columns.parameters()).collect();
         Ok(client.execute_typed(&sql, &parameters).await? > 0)
     }
 
@@ -259,18 +251,8 @@ impl Postgres {
         let mut progress = self.patience.progress(batches.iter().map(|batch| bytes_of(batch)).sum());
         for batch in batches {
             let columns = Columns::of(batch);
-            let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 10] = [
-                (&log, Type::TEXT),
-                (&columns.sequence, Type::INT8_ARRAY),
-                (&columns.hash, Type::BYTEA_ARRAY),
-                (&columns.format_major, Type::INT4_ARRAY),
-                (&columns.format_minor, Type::INT4_ARRAY),
-                (&columns.epoch, Type::INT8_ARRAY),
-                (&columns.run, Type::INT8_ARRAY),
-                (&columns.time_ms, Type::INT8_ARRAY),
-                (&columns.kind, Type::TEXT_ARRAY),
-                (&columns.body, Type::BYTEA_ARRAY),
-            ];
+            let log: [Parameter<'_>; 1] = [(&log, Type::TEXT)];
+            let parameters: Vec<Parameter<'_>> = log.into_iter().chain(columns.parameters()).collect();
             self.patience.part(bytes_of(batch), client.execute_typed(&sql, &parameters)).await?;
             progress.more(bytes_of(batch));
         }

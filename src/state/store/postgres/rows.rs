@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use tokio_postgres::Row;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::model::Digest;
 use crate::state::contract::{Entry, FORMAT, Format, Head, Header, Salvage, Sequence, StoreError, StoreId};
@@ -12,6 +13,9 @@ use crate::state::store::patience::Trouble;
 pub fn damaged(what: &str) -> Trouble {
     Trouble::Final(StoreError::Damaged { place: String::new(), what: what.into() })
 }
+
+/// A value of a statement, with its type.
+pub type Parameter<'v> = (&'v (dyn ToSql + Sync), Type);
 
 /// The columns of an append, an element for each entry.
 pub struct Columns<'e> {
@@ -43,6 +47,21 @@ impl<'e> Columns<'e> {
             kind: headers().map(|it| it.kind.as_str()).collect(),
             body: entries.iter().map(|entry| &entry.body[..]).collect(),
         }
+    }
+
+    /// From `sequence` to `body`, as the table names them.
+    pub fn parameters(&self) -> [Parameter<'_>; 9] {
+        [
+            (&self.sequence, Type::INT8_ARRAY),
+            (&self.hash, Type::BYTEA_ARRAY),
+            (&self.format_major, Type::INT4_ARRAY),
+            (&self.format_minor, Type::INT4_ARRAY),
+            (&self.epoch, Type::INT8_ARRAY),
+            (&self.run, Type::INT8_ARRAY),
+            (&self.time_ms, Type::INT8_ARRAY),
+            (&self.kind, Type::TEXT_ARRAY),
+            (&self.body, Type::BYTEA_ARRAY),
+        ]
     }
 }
 
